@@ -1,0 +1,25 @@
+// What the machine offers this process. Figures are read anew at each call. Thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace minerva {
+
+// Processors this process may use: its affinity mask and its cgroup's CPU quota, at least 1.
+unsigned available_cpus();
+
+struct MemoryInfo {
+  std::uint64_t total_bytes = 0;      // of the machine, or the cgroup's limit where that is less
+  std::uint64_t available_bytes = 0;  // what can be had without swapping, within that limit
+};
+MemoryInfo memory_info();
+
+// Resident bytes of this process.
+std::uint64_t resident_bytes();
+
+std::string cpu_model_name();
+std::string home_directory();  // $HOME, or the user's entry in the password file
+
+}  // namespace minerva
