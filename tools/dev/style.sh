@@ -1,0 +1,27 @@
+# Sourced by ./dev: clang-format and clang-tidy.
+
+cpp_sources() { git -C "$root" ls-files -co --exclude-standard -- '*.cc' '*.h'; }
+
+format_sources() {
+  local mode=(-i)
+  case ${1:-} in
+    '') ;;
+    --check) mode=(--dry-run -Werror) ;;
+    *) die "fmt takes --check or nothing, not '$1'" ;;
+  esac
+  (cd "$root" && cpp_sources | xargs -r -P "$(nproc)" -n 20 clang-format-19 "${mode[@]}")
+}
+
+# Without arguments: what differs from the last commit, since all of the tree takes many minutes.
+tidy_sources() {
+  build_preset release
+  local files=("$@")
+  if [[ ${1:-} == --all ]]; then
+    mapfile -t files < <(cpp_sources | grep '\.cc$')
+  elif [[ $# == 0 ]]; then
+    mapfile -t files < <(cd "$root" && { git diff --name-only --diff-filter=d HEAD -- '*.cc' && git ls-files -o --exclude-standard -- '*.cc'; })
+  fi
+  [[ ${#files[@]} -gt 0 ]] || { say "no changed .cc file; --all checks every one" && return; }
+  (cd "$root" && printf '%s\n' "${files[@]}" |
+    xargs -P "$(nproc)" -n 1 clang-tidy-19 -p build/release --quiet --warnings-as-errors='*')
+}
