@@ -1,0 +1,55 @@
+// A dialect turns a client's bytes into a typed request, and the answer's pieces into bytes. It
+// touches no socket and knows no engine; http drives it. Each dialect is a folder beside this file.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "serve/types.h"
+
+namespace minerva::api {
+
+// Turns one answer's deltas into bytes. Used by one thread.
+class AnswerEncoder {
+ public:
+  virtual ~AnswerEncoder() = default;
+  virtual bool streaming() const = 0;
+  virtual std::string_view content_type() const = 0;
+  // Streaming: the bytes that say this delta, maybe none. Otherwise the delta is kept.
+  virtual std::string on_delta(const serve::Delta& delta) = 0;
+  // Streaming: the closing bytes ("data: [DONE]"). Otherwise the whole body.
+  virtual std::string finish() = 0;
+  // Streaming, after the headers have gone: the error as an event, and the end.
+  virtual std::string on_error(const Error& error) = 0;
+  // Streaming: bytes that a client ignores, sent while it waits.
+  virtual std::string keep_alive() const = 0;
+};
+
+// What a parser needs from outside.
+struct CallContext {
+  std::string request_id;  // "chatcmpl-…" is made from it
+  std::string client_id;
+  std::int64_t unix_time = 0;  // seconds; goes into "created"
+  bool strict = false;         // unknown fields are refused
+  std::string system_fingerprint;
+};
+
+// A parsed request, ready for serve, with the encoder of its answer.
+struct Call {
+  serve::Request request;
+  std::unique_ptr<AnswerEncoder> encoder;
+  std::vector<std::string> ignored;  // unknown fields, for x-minerva-ignored
+};
+
+// An error as a dialect's client expects it. `body` is JSON.
+struct ErrorAnswer {
+  unsigned status = 500;
+  std::string body;
+  bool retryable = false;
+};
+
+}  // namespace minerva::api

@@ -1,0 +1,68 @@
+// serve as http sees it: a request goes in, an answer comes out piece by piece. The only interface
+// between the two rooms; tests of http stand a fake behind it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "serve/types.h"
+
+namespace minerva::serve {
+
+// One answer that is being made. Owned by its reader; destroying it cancels what still runs.
+// try_next() and cancel() belong to one thread at a time.
+class Generation {
+ public:
+  virtual ~Generation() = default;
+  // The next piece, or nothing when there is none yet. The last one is an EndDelta.
+  virtual std::optional<Delta> try_next() = 0;
+  // Called from any thread whenever a piece may have arrived; must not block. Set once.
+  virtual void on_ready(std::function<void()> callback) = 0;
+  // Stops the engine's work on it within one step; an EndDelta (cancelled) still comes.
+  virtual void cancel() = 0;
+
+  // The plan, known before the first token: the engine's name and why it was picked.
+  virtual std::string_view backend() const = 0;
+  virtual std::string_view route() const = 0;
+  virtual std::uint64_t prompt_tokens() const = 0;
+};
+
+enum class ModelState : std::uint8_t { Unloaded, Loading, Ready, Failed };
+
+struct ModelInfo {
+  std::string name;
+  ModelState state = ModelState::Unloaded;
+  std::string backend;             // engine it is loaded on, or would be
+  std::string architecture;        // "llama", "gemma3"; empty when unknown
+  std::uint64_t context_size = 0;  // tokens; 0 when not loaded
+  std::uint64_t size_bytes = 0;
+  std::int64_t created_unix = 0;  // the file's time
+  std::string problem;            // why it cannot be used, where it cannot
+};
+
+// Thread-safe.
+class Service {
+ public:
+  virtual ~Service() = default;
+  // Renders, tokenizes, checks and hands over to an engine. Everything that can be refused is
+  // refused here. It computes for milliseconds and may wait for a model to load: never call it on
+  // an I/O thread.
+  virtual Result<std::unique_ptr<Generation>> start(Request request) = 0;
+
+  virtual std::vector<ModelInfo> models() const = 0;
+  virtual Result<ModelInfo> model(std::string_view name) const = 0;
+  // True once a preloaded model has made a token (or no model was asked to be preloaded).
+  virtual bool ready() const = 0;
+  // Requests inside: waiting or running.
+  virtual std::size_t active() const = 0;
+  // Refuses new requests from now on (Unavailable), and after `grace` cancels what still runs.
+  virtual void drain(Duration grace) = 0;
+};
+
+}  // namespace minerva::serve
