@@ -1,0 +1,125 @@
+// The kernels of one instruction set, as a table of functions. scalar/, avx2/ and avx512/ fill one
+// each; which one runs is chosen once, at start. All give the same bits (docs/numerics.md): integer
+// sums are exact in any order, and every float operation below is written to one order.
+//
+// Thread rule: functions only touch what they are given; callers split tokens or panels between
+// threads. None allocates, throws or locks. Pointers need no alignment unless said (planes of
+// packed matrices are 64-byte aligned). Sizes may have any tail.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "kernels/packed.h"
+
+namespace minerva::kernels {
+
+enum class Isa : std::uint8_t { Scalar, Avx2, Avx512 };
+
+// K and V of 32 positions of one layer and one KV head, in f16:
+//   k  [head_dim][32 positions]   positions are lanes: a score needs no horizontal sum
+//   v  [32 positions][head_dim]
+inline constexpr std::size_t kPagePositions = 32;
+inline constexpr std::size_t kRangePositions = 256;  // one absolute range of the online softmax
+
+struct KvPage {
+  const std::uint16_t* k = nullptr;
+  const std::uint16_t* v = nullptr;
+};
+
+// Attention of `heads` query heads (one KV head's group) of one token over one absolute range of
+// 256 positions, pages[0..8). Only positions [first, end) of the range (0 <= first < end <= 256)
+// are visible; pages that hold none of them may be null.
+//   s[t] = softcap(scale * sum over d ascending, by fma, of q[d]*k[d][t])
+//   range_max = max s;  p[t] = exp(s[t] - range_max)
+//   range_sum: 16 lanes (lane = t % 16, t ascending), then the fixed tree of docs/numerics.md
+//   range_acc[d] = sum over t ascending, by fma, of p[t]*v[t][d]
+// and then the range is merged into the running state (max, sum, acc):
+//   m = max(max, range_max); a = exp(max - m); b = exp(range_max - m)
+//   sum = sum*a + range_sum*b (mul, then fma); acc[d] = acc[d]*a + range_acc[d]*b (mul, then fma)
+// A state that is empty (max = -inf) is replaced. The caller visits ranges in ascending order and
+// divides acc by sum at the end.
+struct AttendArgs {
+  const float* q = nullptr;  // [heads][head_dim]
+  std::size_t heads = 0;
+  std::size_t head_dim = 0;  // a multiple of 16
+  const KvPage* pages = nullptr;
+  std::size_t first = 0;
+  std::size_t end = 0;
+  float scale = 1;
+  float softcap = 0;     // 0: none; else cap * tanh(s / cap)
+  float* max = nullptr;  // [heads]
+  float* sum = nullptr;  // [heads]
+  float* acc = nullptr;  // [heads][head_dim]
+};
+
+struct KernelTable {
+  Isa isa = Isa::Scalar;
+  std::string_view name;  // "scalar", "avx2", "avx512"
+
+  // --- matrices ---
+  // out[t][row] for tokens [0, x.tokens) and the rows of panels [panel_begin, panel_end). `out`
+  // points to token 0, row 0; a row of out has out_stride >= rows_padded floats, and the padding
+  // rows are written too.
+  //   Block kinds, blocks of 32 in ascending k, one accumulator, from 0:
+  //     acc = fma(float(sum((code - zero) * q)), d * xs, acc)
+  //     then, with a minimum: acc = fma(float(sum(q)), m * xs, acc)
+  //   Super kinds, super-blocks of 256 in ascending k:
+  //     acc = fma(float(sum over subs of s * sum((code - zero) * q)), d * xs, acc)
+  //     then, with a minimum: acc = fma(-float(sum over subs of m * sum(q)), dmin * xs, acc)
+  // d and xs are multiplied first and rounded once.
+  void (*gemm_quant)(const QuantMatrix& w, const Activations& x, std::size_t panel_begin,
+                     std::size_t panel_end, float* out, std::size_t out_stride) noexcept;
+  // The same for unquantised weights and float activations x[tokens][x_stride]: one fma chain per
+  // output, k ascending from 0.
+  void (*gemm_float)(const FloatMatrix& w, const float* x, std::size_t tokens, std::size_t x_stride,
+                     std::size_t panel_begin, std::size_t panel_end, float* out,
+                     std::size_t out_stride) noexcept;
+  // Quantises rows [token_begin, token_end) of x[tokens][x_stride] into `out`.
+  void (*quantize)(const float* x, std::size_t x_stride, std::size_t token_begin,
+                   std::size_t token_end, const Activations& out) noexcept;
+
+  // --- vectors ---
+  // out[i] = x[i] * (1 / sqrt(sum_squares(x)/n + eps)) * weight[i]; two multiplications in this
+  // order. weight may be null (all ones). out may be x.
+  void (*rms_norm)(const float* x, const float* weight, std::size_t n, float eps,
+                   float* out) noexcept;
+  void (*add)(const float* a, const float* b, std::size_t n, float* out) noexcept;
+  void (*scale)(const float* x, float by, std::size_t n, float* out) noexcept;
+  // out = activation(gate) * up.
+  void (*silu_mul)(const float* gate, const float* up, std::size_t n, float* out) noexcept;
+  // tanh form: 0.5 g (1 + tanh(sqrt(2/pi) (g + 0.044715 g^3))).
+  void (*gelu_tanh_mul)(const float* gate, const float* up, std::size_t n, float* out) noexcept;
+  // Rotates the first n_rot values of each of `heads` rows of x[heads][head_dim] in place.
+  // cos, sin: [n_rot / 2]. Pairs: (2i, 2i+1), or (i, i + n_rot/2) when `halves`.
+  //   a' = fma(a, cos, -(b*sin)),  b' = fma(a, sin, b*cos)
+  void (*rope)(float* x, std::size_t heads, std::size_t head_dim, std::size_t n_rot,
+               const float* cos, const float* sin, bool halves) noexcept;
+  // Writes one position's K and V (f32, [head_dim]) of one KV head into a page's slot, as f16
+  // rounded half to even.
+  void (*store_kv)(const float* k, const float* v, std::size_t head_dim, std::size_t slot,
+                   std::uint16_t* page_k, std::uint16_t* page_v) noexcept;
+  void (*attend)(const AttendArgs& args) noexcept;
+  // out = acc / sum, elementwise.
+  void (*divide)(const float* acc, float sum, std::size_t n, float* out) noexcept;
+
+  // --- the vocabulary ---
+  // Index of the largest of x, the lowest on a tie. NaN never wins.
+  std::size_t (*argmax)(const float* x, std::size_t n) noexcept;
+  // x[i] = exp((x[i] - max) * by), max being the largest of x; returns their sum (16 lanes, tree).
+  float (*exp_sum)(float* x, std::size_t n, float by) noexcept;
+  // x[i] = cap * tanh(x[i] / cap).
+  void (*softcap)(float* x, std::size_t n, float cap) noexcept;
+};
+
+// The table of an instruction set, or null when this processor cannot run it.
+const KernelTable* find_kernels(Isa isa);
+
+// The fastest table that this processor can run.
+const KernelTable& best_kernels();
+
+// "scalar", "avx2", "avx512"; nothing else.
+bool parse_isa(std::string_view text, Isa& out);
+
+}  // namespace minerva::kernels
