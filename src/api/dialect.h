@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,9 @@ class AnswerEncoder {
   virtual std::string on_error(const Error& error) = 0;
   // Streaming: bytes that a client ignores, sent while it waits.
   virtual std::string keep_alive() const = 0;
+  // Set once an EndDelta said that the answer failed or was cancelled. Streaming: on_delta() has
+  // already returned the error event, and finish() returns nothing. Otherwise: answer with it.
+  virtual std::optional<Error> failure() const = 0;
 };
 
 // What a parser needs from outside.
@@ -35,6 +39,7 @@ struct CallContext {
   std::string client_id;
   std::int64_t unix_time = 0;  // seconds; goes into "created"
   bool strict = false;         // unknown fields are refused
+  bool images = false;         // some engine sees images; else a picture is a 400 that names it
   std::string system_fingerprint;
 };
 
@@ -42,7 +47,8 @@ struct CallContext {
 struct Call {
   serve::Request request;
   std::unique_ptr<AnswerEncoder> encoder;
-  std::vector<std::string> ignored;  // unknown fields, for x-minerva-ignored
+  // Unknown fields, for x-minerva-ignored: at most 16 of at most 64 bytes, safe in a header.
+  std::vector<std::string> ignored;
 };
 
 // An error as a dialect's client expects it. `body` is JSON.
