@@ -1,0 +1,182 @@
+#include "text/bpe_model.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <utility>
+
+#include "base/utf8.h"
+#include "text/byte_alphabet.h"
+
+namespace minerva::text {
+namespace {
+
+std::uint64_t pair_of(TokenId left, TokenId right) {
+  return std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
+}
+
+Error bad_merge(std::size_t index, std::string_view merge, std::string_view why) {
+  return {ErrorCode::InvalidModel,
+          fmt::format("tokenizer.ggml.merges[{}] is {}: {}", index, quoted_piece(merge), why),
+          "tokenizer.ggml.merges"};
+}
+
+// Ranks are 32 bits wide; the largest list in use has 280,147.
+constexpr std::size_t kMergeCountMax = std::size_t{1} << 24;
+
+// Longer tokens (runs of spaces or dashes) are merged when they occur: they are rare in text, and
+// a file full of them must not slow loading down.
+constexpr std::size_t kWholeWordBytesMax = 64;
+
+}  // namespace
+
+MergeTable::MergeTable(std::size_t count)
+    : slots_(std::bit_ceil(2 * count + 2)), shift_(64 - std::countr_zero(slots_.size())) {}
+
+std::size_t MergeTable::slot_of(std::uint64_t pair) const {
+  return (pair * 0x9e3779b97f4a7c15u) >> shift_;
+}
+
+void MergeTable::add(TokenId left, TokenId right, Merge merge) {
+  const std::uint64_t pair = pair_of(left, right);
+  std::size_t at = slot_of(pair);
+  while (slots_[at].pair != kFree) {
+    if (slots_[at].pair == pair) return;
+    at = (at + 1) & (slots_.size() - 1);
+  }
+  slots_[at] = {pair, merge};
+}
+
+Merge MergeTable::find(TokenId left, TokenId right) const {
+  const std::uint64_t pair = pair_of(left, right);
+  for (std::size_t at = slot_of(pair);; at = (at + 1) & (slots_.size() - 1)) {
+    if (slots_[at].pair == pair) return slots_[at].merge;
+    if (slots_[at].pair == kFree) return {};
+  }
+}
+
+Result<std::unique_ptr<const TokenModel>> BpeModel::build(const Vocabulary& vocabulary,
+                                                          const VocabularySource& source) {
+  // A file without the key is older than pre-tokenizers; "default" is what such files were made
+  // for.
+  const std::string_view pre = source.pre.value_or("default");
+  const PreTokenizer* pre_tokenizer = find_pre_tokenizer(pre);
+  if (!pre_tokenizer) {
+    return fail(ErrorCode::Unsupported,
+                fmt::format("pre-tokenizer {} (tokenizer.ggml.pre) is not supported; known: {}",
+                            quoted_piece(pre), known_pre_tokenizers()),
+                "tokenizer.ggml.pre");
+  }
+  if (source.merges.empty()) {
+    return fail(ErrorCode::InvalidModel,
+                "a vocabulary of model gpt2 needs tokenizer.ggml.merges, which is missing or empty",
+                "tokenizer.ggml.merges");
+  }
+  if (source.merges.size() > kMergeCountMax) {
+    return fail(ErrorCode::InvalidModel,
+                fmt::format("tokenizer.ggml.merges has {} entries; at most {} are possible",
+                            source.merges.size(), kMergeCountMax),
+                "tokenizer.ggml.merges");
+  }
+  std::unique_ptr<BpeModel> model(new BpeModel(*pre_tokenizer, source.merges.size()));
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    std::string letter;
+    utf8_append(letter, letter_of_byte(static_cast<std::uint8_t>(byte)));
+    const TokenId id = vocabulary.find(letter);
+    // A vocabulary may lack bytes: SmolLM2 has 235 of them.
+    model->byte_tokens_[byte] =
+        id != kNoToken && is_plain_text(vocabulary.kind(id)) ? id : kNoToken;
+  }
+  MINERVA_TRY(model->add_merges(vocabulary, source.merges));
+  model->decode_pieces(vocabulary);
+  model->find_whole_words(vocabulary);
+  return model;
+}
+
+Result<void> BpeModel::add_merges(const Vocabulary& vocabulary,
+                                  const std::vector<std::string_view>& merges) {
+  std::string merged;
+  for (std::size_t i = 0; i < merges.size(); ++i) {
+    const std::string_view merge = merges[i];
+    const std::size_t space = merge.find(' ', 1);
+    if (space == std::string_view::npos || space + 1 == merge.size()) {
+      return fail(bad_merge(i, merge, "expected two tokens with a space between them"));
+    }
+    const std::string_view left = merge.substr(0, space);
+    const std::string_view right = merge.substr(space + 1);
+    merged.assign(left);
+    merged += right;
+    const TokenId left_id = vocabulary.find(left);
+    const TokenId right_id = vocabulary.find(right);
+    const TokenId id = vocabulary.find(merged);
+    if (left_id == kNoToken || right_id == kNoToken || id == kNoToken) {
+      const std::string_view absent = left_id == kNoToken    ? left
+                                      : right_id == kNoToken ? right
+                                                             : std::string_view(merged);
+      return fail(bad_merge(i, merge, quoted_piece(absent) + " is not in tokenizer.ggml.tokens"));
+    }
+    // Plain text must never become a control token, whatever the merges say.
+    if (!is_plain_text(vocabulary.kind(id))) continue;
+    merges_.add(left_id, right_id, {static_cast<std::uint32_t>(i), id});
+  }
+  return {};
+}
+
+void BpeModel::decode_pieces(const Vocabulary& vocabulary) {
+  auto bytes = std::make_shared<PieceList>();
+  bytes->reserve(vocabulary.size(), vocabulary.pieces()->total_bytes());
+  for (std::size_t i = 0; i < vocabulary.size(); ++i) {
+    const auto id = static_cast<TokenId>(i);
+    const bool letters = vocabulary.kind(id) == TokenKind::Normal ||
+                         vocabulary.kind(id) == TokenKind::Unused ||
+                         vocabulary.kind(id) == TokenKind::Byte;
+    bytes->add(letters ? bytes_of_letters(vocabulary.piece(id))
+                       : std::string(vocabulary.piece(id)));
+  }
+  bytes_ = std::move(bytes);
+}
+
+// Knowing the words that are one token saves merging them: nine in ten words of English.
+void BpeModel::find_whole_words(const Vocabulary& vocabulary) {
+  whole_words_ = TokenMap(bytes_, vocabulary.size());
+  Merger merger;
+  for (std::size_t i = 0; i < vocabulary.size(); ++i) {
+    const auto id = static_cast<TokenId>(i);
+    if (vocabulary.kind(id) != TokenKind::Normal) continue;
+    const std::string_view word = (*bytes_)[i];
+    if (!pre_tokenizer_->ignore_merges) {
+      if (word.empty() || word.size() > kWholeWordBytesMax) continue;
+      merge_word(word, merger);
+      if (merger.symbols.size() != 1 || merger.symbols[0].id != id) continue;
+    }
+    whole_words_.add(id);
+  }
+}
+
+void BpeModel::merge_word(std::string_view word, Merger& merger) const {
+  merger.symbols.clear();
+  for (std::size_t i = 0; i < word.size(); ++i) {
+    const TokenId id = byte_tokens_[static_cast<std::uint8_t>(word[i])];
+    if (id == kNoToken) continue;
+    merger.symbols.push_back({static_cast<std::uint32_t>(i), 1, id});
+  }
+  merger.merge(
+      [this](const Symbol& left, const Symbol& right) { return merges_.find(left.id, right.id); });
+}
+
+Result<void> BpeModel::encode(std::string_view text, bool /*after_special*/,
+                              std::vector<TokenId>& out) const {
+  Merger merger;
+  split_words(pre_tokenizer_->stages, text, [&](std::string_view word) {
+    const TokenId whole = whole_words_.find(word);
+    if (whole != kNoToken) {
+      out.push_back(whole);
+      return;
+    }
+    merge_word(word, merger);
+    for (const Symbol& symbol : merger.symbols) out.push_back(symbol.id);
+  });
+  return {};
+}
+
+}  // namespace minerva::text

@@ -1,0 +1,79 @@
+// The tokens of a model: what a file says about them, and the checked form the tokenizer works on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/token.h"
+#include "text/piece_list.h"
+#include "text/token_map.h"
+
+namespace minerva::formats {
+class GgufFile;
+}
+
+namespace minerva::text {
+
+// More than four times the largest vocabulary in use (262,144).
+inline constexpr std::size_t kVocabSizeMax = std::size_t{1} << 20;
+
+enum class TokenKind : std::uint8_t { Normal, Unknown, Control, UserDefined, Unused, Byte };
+
+// Whether plain text may become such a token. Control and unknown tokens come only from text that
+// is parsed for them.
+constexpr bool is_plain_text(TokenKind kind) {
+  return kind != TokenKind::Control && kind != TokenKind::Unknown;
+}
+
+// What a file says, unchecked and as views of the file. Built by read_gguf_vocabulary(), by tests,
+// and later from tokenizer.json.
+struct VocabularySource {
+  std::string_view model;                // "gpt2", "llama"
+  std::optional<std::string_view> pre;   // which pre-tokenizer
+  std::vector<std::string_view> pieces;  // id -> how the vocabulary writes it
+  std::vector<std::int64_t> kinds;       // 1 normal .. 6 byte, as GGUF counts; empty: all normal
+  std::vector<float> scores;             // SPM
+  std::vector<std::string_view> merges;  // byte-level BPE: "left right", best first
+  std::optional<std::uint64_t> bos, eos, eot, eom, unk, pad;
+  std::optional<bool> add_bos, add_eos, add_space_prefix;
+};
+
+Result<VocabularySource> read_gguf_vocabulary(const formats::GgufFile& file);
+
+// Immutable after build(); any thread. Every id in it is below size().
+class Vocabulary {
+ public:
+  // InvalidModel when lengths differ, a kind is unknown, or a special id is no token.
+  static Result<Vocabulary> build(const VocabularySource& source);
+
+  std::size_t size() const { return kinds_.size(); }
+  bool contains(TokenId id) const { return id >= 0 && static_cast<std::size_t>(id) < size(); }
+  std::string_view piece(TokenId id) const { return (*pieces_)[static_cast<std::size_t>(id)]; }
+  TokenKind kind(TokenId id) const { return kinds_[static_cast<std::size_t>(id)]; }
+  // The lowest id written so, or kNoToken.
+  TokenId find(std::string_view piece) const { return by_piece_.find(piece); }
+  const std::shared_ptr<const PieceList>& pieces() const { return pieces_; }
+
+  std::optional<TokenId> bos, eos, eot, eom, unk, pad;
+  std::vector<TokenId> end_of_generation;  // sorted
+
+ private:
+  Result<void> set_kinds(const VocabularySource& source);
+  Result<void> set_special_ids(const VocabularySource& source);
+  void find_turn_ends();
+
+  std::shared_ptr<const PieceList> pieces_;
+  std::vector<TokenKind> kinds_;
+  TokenMap by_piece_;
+};
+
+// A piece from a file, cut short and made safe to print in a message.
+std::string quoted_piece(std::string_view piece);
+
+}  // namespace minerva::text
