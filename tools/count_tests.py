@@ -1,54 +1,61 @@
 """Sums up what ctest's JUnit files say: `python3 count_tests.py FILE...`.
 
-A GoogleTest program counts with its own cases, every other test as one. What a test did not run
-("NOT RUN: reason", or a skip) is listed and counted apart, never as passed. The last line is
-"N passed, N failed, N skipped"; the exit code is 1 when something failed or nothing ran.
+A program of GoogleTest or unittest counts with its own cases, every other test as one. What a test
+did not run ("NOT RUN: reason", or a skip) is listed and counted apart, never as passed. The last
+line is "N passed, N failed, N skipped"; the exit code is 1 when something failed or nothing ran.
 """
 
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
 
-SUMMARY = {
-    "passed": re.compile(r"^\[  PASSED  \] (\d+) tests?", re.M),
-    "failed": re.compile(r"^\[  FAILED  \] (\d+) tests?", re.M),
-    "skipped": re.compile(r"^\[  SKIPPED \] (\d+) tests?", re.M),
-}
-NOT_RUN = re.compile(r"^.*NOT RUN: *(.*)$", re.M)
+GTEST_PASSED = re.compile(r"^\[  PASSED  \] (\d+) tests?", re.M)
+GTEST_FAILED = re.compile(r"^\[  FAILED  \] (\d+) tests?", re.M)
+GTEST_SKIPPED = re.compile(r"^\[  SKIPPED \] (\d+) tests?", re.M)
+UNITTEST_RAN = re.compile(r"^Ran (\d+) tests?", re.M)
+UNITTEST_FAILED = re.compile(r"\b(?:failures|errors)=(\d+)")
+UNITTEST_SKIPPED = re.compile(r"\bskipped=(\d+)")
+NOT_RUN = re.compile(r"NOT RUN: *(.*)$", re.M)
 
 
-def count_case(case):
-    """(passed, failed, skipped, reasons) of one <testcase>."""
-    output = case.findtext("system-out") or ""
+def total(pattern, text):
+    return sum(int(number) for number in pattern.findall(text))
+
+
+def count_cases(output, status):
+    """(passed, failed, skipped) as the test program itself counted them."""
+    if GTEST_PASSED.search(output) or GTEST_FAILED.search(output):
+        return [total(p, output) for p in (GTEST_PASSED, GTEST_FAILED, GTEST_SKIPPED)]
+    ran = UNITTEST_RAN.search(output)
+    if ran:
+        closing = output[ran.end():]
+        failed, skipped = total(UNITTEST_FAILED, closing), total(UNITTEST_SKIPPED, closing)
+        return [int(ran.group(1)) - failed - skipped, failed, skipped]
+    if status == "run":
+        return [1, 0, 0]
+    return [0, 0, 0 if status == "fail" else 1]
+
+
+def count_test(output, status):
+    """(passed, failed, skipped) and the reasons of one ctest test."""
     reasons = list(dict.fromkeys(reason.strip() for reason in NOT_RUN.findall(output)))
-    status = case.get("status")
-    found = {key: pattern.search(output) for key, pattern in SUMMARY.items()}
-    counts = {key: int(match.group(1)) if match else 0 for key, match in found.items()}
-    if found["passed"] or found["failed"]:
-        passed, failed, skipped = counts["passed"], counts["failed"], counts["skipped"]
-        # A test that says NOT RUN and then returns is not one that passed.
-        silent = max(0, len(reasons) - skipped)
-        passed, skipped = max(0, passed - silent), skipped + silent
-        if status == "fail" and failed == 0:
-            failed = 1  # it died after its cases: a sanitizer's report at exit, for one
-    elif status == "fail":
-        passed, failed, skipped = 0, 1, 0
-    elif status == "run" and not reasons:
-        passed, failed, skipped = 1, 0, 0
-    else:
-        passed, failed, skipped = 0, 0, 1
+    passed, failed, skipped = count_cases(output, status)
+    if status == "fail" and failed == 0:
+        failed = 1  # it died before or after its cases: a crash, a sanitizer's report at exit
+    # A test that says NOT RUN and then returns is not one that passed.
+    unsaid = min(passed, max(0, len(reasons) - skipped))
     if skipped and not reasons:
         reasons = ["no reason given"]
-    return passed, failed, skipped, reasons
+    return [passed - unsaid, failed, skipped + unsaid], reasons
 
 
 def count_files(paths):
     totals, lines = [0, 0, 0], []
     for path in paths:
         for case in ElementTree.parse(path).getroot().iter("testcase"):
-            *counts, reasons = count_case(case)
-            totals = [total + count for total, count in zip(totals, counts)]
-            name = case.get("name")
+            output, name = case.findtext("system-out") or "", case.get("name")
+            counts, reasons = count_test(output, case.get("status"))
+            totals = [a + b for a, b in zip(totals, counts)]
             lines += [f"not run: {name}: {reason}" for reason in reasons]
             if counts[1]:
                 lines.append(f"FAILED: {name} ({path})")

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <limits>
@@ -26,7 +27,9 @@ std::uint64_t meminfo_bytes(const std::string& key) {
   std::ifstream in("/proc/meminfo");
   for (std::string line; std::getline(in, line);) {
     if (!line.starts_with(key)) continue;
-    return std::strtoull(line.c_str() + key.size(), nullptr, 10) * 1024;
+    std::uint64_t kib = 0;
+    std::istringstream(line.substr(key.size())) >> kib;
+    return kib * 1024;
   }
   return 0;
 }
@@ -36,12 +39,14 @@ double cgroup_cpu_quota() {
   std::ifstream v2("/sys/fs/cgroup/cpu.max");
   std::string quota;
   double period = 0;
-  if (v2 >> quota >> period && quota != "max" && period > 0) {
-    return std::strtod(quota.c_str(), nullptr) / period;
+  double us = 0;
+  // The quota is a number or "max".
+  if (v2 >> quota >> period && period > 0 &&
+      std::from_chars(quota.data(), quota.data() + quota.size(), us).ec == std::errc{}) {
+    return us / period;
   }
   std::ifstream quota_v1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
   std::ifstream period_v1("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  double us = 0;
   if (quota_v1 >> us && period_v1 >> period && us > 0 && period > 0) return us / period;
   return 0;
 }
