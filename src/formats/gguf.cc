@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -67,6 +68,9 @@ Result<T> or_else(const GgufFile& file, std::string_view key, T fallback, Result
   return found;
 }
 
+// The message is short enough that its string allocates nothing.
+std::unexpected<Error> out_of_memory() { return fail(ErrorCode::OutOfMemory, "out of memory"); }
+
 }  // namespace
 
 std::string GgufTensor::shape() const {
@@ -75,7 +79,7 @@ std::string GgufTensor::shape() const {
   return out;
 }
 
-Result<std::shared_ptr<const GgufFile>> GgufFile::open(const std::string& path) {
+Result<std::shared_ptr<const GgufFile>> GgufFile::open(const std::string& path) try {
   MINERVA_ASSIGN(auto mapping, MappedFile::open(path));
   std::shared_ptr<GgufFile> file(new GgufFile());
   file->path_ = path;
@@ -91,9 +95,11 @@ Result<std::shared_ptr<const GgufFile>> GgufFile::open(const std::string& path) 
     return fail(std::move(finished).error().in(path));
   }
   return file;
+} catch (const std::bad_alloc&) {
+  return out_of_memory();
 }
 
-Result<std::shared_ptr<const GgufFile>> GgufFile::parse(std::vector<std::byte> bytes) {
+Result<std::shared_ptr<const GgufFile>> GgufFile::parse(std::vector<std::byte> bytes) try {
   std::shared_ptr<GgufFile> file(new GgufFile());
   file->memory_ = std::move(bytes);
   MINERVA_TRY(file->add_part(file->memory_));
@@ -106,6 +112,8 @@ Result<std::shared_ptr<const GgufFile>> GgufFile::parse(std::vector<std::byte> b
   }
   MINERVA_TRY(file->finish());
   return file;
+} catch (const std::bad_alloc&) {
+  return out_of_memory();
 }
 
 // The first part brings the metadata, the others only tensors.

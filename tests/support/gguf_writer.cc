@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-namespace minerva::testing {
+namespace minerva::test {
 
 using formats::DType;
 using formats::GgufType;
@@ -210,4 +210,4 @@ TempFolder::~TempFolder() {
   std::filesystem::remove_all(path_, ignored);
 }
 
-}  // namespace minerva::testing
+}  // namespace minerva::test

@@ -14,7 +14,7 @@
 #include "formats/dtype.h"
 #include "formats/gguf_value.h"
 
-namespace minerva::testing {
+namespace minerva::test {
 
 class GgufWriter {
  public:
@@ -118,4 +118,4 @@ void append_text(std::vector<std::byte>& out, std::string_view text);
 // A GGUF string: 8-byte length, then the text.
 void append_string(std::vector<std::byte>& out, std::string_view text);
 
-}  // namespace minerva::testing
+}  // namespace minerva::test
