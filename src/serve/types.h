@@ -58,4 +58,17 @@ struct EndDelta {
 
 using Delta = std::variant<TextDelta, backend::ProgressEvent, FinishDelta, EndDelta>;
 
+enum class ModelState : std::uint8_t { Unloaded, Loading, Ready, Failed };
+
+struct ModelInfo {
+  std::string name;
+  ModelState state = ModelState::Unloaded;
+  std::string backend;             // engine it is loaded on, or would be
+  std::string architecture;        // "llama", "gemma3"; empty when unknown
+  std::uint64_t context_size = 0;  // tokens; 0 when not loaded
+  std::uint64_t size_bytes = 0;
+  std::int64_t created_unix = 0;  // the file's time
+  std::string problem;            // why it cannot be used, where it cannot
+};
+
 }  // namespace minerva::serve

@@ -28,7 +28,7 @@ LIBRARIES = {
            "ifaddrs.h", "spawn.h", "dirent.h", "sysexits.h"],
 }
 EVERYWHERE = {"fmt"}
-TEST_FILE = re.compile(r"_(test|bench|fuzz)\.(cc|h)$")
+TEST_FILE = re.compile(r"(_(test|bench|fuzz)\.cc|(^|/)test_\w+\.h)$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
 
@@ -90,10 +90,12 @@ def glob_matches(pattern, path):
 
 def own_include_problem(rows, row, path, header):
     target = room_of(rows, header)
-    test = TEST_FILE.search(path)
-    if header.startswith("tests/support/") or (target and target.name == "backend/fake"):
-        if test:
+    for_tests = header.startswith("support/") or TEST_FILE.search(header)
+    if TEST_FILE.search(path):
+        if header.startswith("support/") or (target and target.name == "backend/fake"):
             return None
+    elif for_tests:
+        return f"{path}: includes {header}, which is for tests only"
     if target is None:
         return f"{path}: includes {header}, which is in no room of the table"
     if target is row or target.name in row.rooms:
@@ -169,8 +171,9 @@ def problems(tree):
                 if target and target is not row and not TEST_FILE.search(path):
                     if not target.name.startswith(row.name + "/"):  # a room's own sub-rooms
                         edges.setdefault(row.name, set()).add(target.name)
-                if not header.startswith("tests/") and not tree.exists("src/" + header):
-                    problem = f'{path}: includes "{header}", which is not in src/'
+                folder = "tests/" if header.startswith("support/") else "src/"
+                if not tree.exists(folder + header):
+                    problem = f'{path}: includes "{header}", which is not in {folder}'
             else:
                 problem = outside_include_problem(row, path, header)
             if problem:

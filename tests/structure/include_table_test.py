@@ -18,11 +18,12 @@ TABLE = """
 | `app` | everything but `serve` | everything |
 """
 HEADERS = ["base/log.h", "engine/engine.h", "backend/backend.h", "backend/native/native.h",
-           "serve/serve.h", "kernels/table.h", "kernels/avx2/gemv.h"]
+           "serve/serve.h", "kernels/table.h", "kernels/avx2/gemv.h", "engine/test_model.h"]
 
 
 def problems(**files):
     content = {f"src/{header}": "" for header in HEADERS}
+    content["tests/support/writer.h"] = ""
     content["ARCHITECTURE.md"] = TABLE
     for path, text in files.pop("files", files).items():
         content[path] = text
@@ -73,6 +74,9 @@ class IncludeTableTest(unittest.TestCase):
         self.expect("src/engine/x_test.cc", "<gtest/gtest.h>", None)
         self.expect("src/engine/x.cc", "<gtest/gtest.h>", "may not use tests")
         self.expect("src/engine/x_test.cc", '"serve/serve.h"', "may not include")
+        self.expect("src/engine/x_test.cc", '"support/writer.h"', None)
+        self.expect("src/engine/x.cc", '"support/writer.h"', "for tests only")
+        self.expect("src/engine/x.cc", '"engine/test_model.h"', "for tests only")
 
     def test_a_header_that_does_not_exist(self):
         self.expect("src/engine/x.cc", '"base/gone.h"', "which is not in src/")
