@@ -5,6 +5,7 @@ did not run ("NOT RUN: reason", or a skip) is listed and counted apart, never as
 line is "N passed, N failed, N skipped"; the exit code is 1 when something failed or nothing ran.
 """
 
+import pathlib
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -53,12 +54,13 @@ def count_files(paths):
     totals, lines = [0, 0, 0], []
     for path in paths:
         for case in ElementTree.parse(path).getroot().iter("testcase"):
-            output, name = case.findtext("system-out") or "", case.get("name")
+            output = case.findtext("system-out") or ""
+            name = f"{pathlib.Path(path).stem}: {case.get('name')}"
             counts, reasons = count_test(output, case.get("status"))
             totals = [a + b for a, b in zip(totals, counts)]
             lines += [f"not run: {name}: {reason}" for reason in reasons]
             if counts[1]:
-                lines.append(f"FAILED: {name} ({path})")
+                lines.append(f"FAILED: {name}")
     return totals, lines
 
 

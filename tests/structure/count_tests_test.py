@@ -40,9 +40,9 @@ class CountTestsTest(unittest.TestCase):
     def test_counts(self):
         totals, lines = self.count(REPORT)
         self.assertEqual(totals, [40 + 8 + 1 + 4 + 2, 2 + 1, 1 + 1 + 1 + 1])
-        self.assertIn("not run: rooms: this processor has no AMX", lines)
-        self.assertIn("not run: client: no network", lines)
-        self.assertIn("not run: silent: no model", lines)
+        self.assertIn("not run: report: rooms: this processor has no AMX", lines)
+        self.assertIn("not run: report: client: no network", lines)
+        self.assertIn("not run: report: silent: no model", lines)
         self.assertEqual(sum(line.startswith("FAILED: ") for line in lines), 2)
 
     def test_nothing_run_is_a_failure(self):

@@ -13,7 +13,7 @@ PATH = re.compile(r"^[\w.*-]+(/[\w.*-]*)*$")
 OURS = (".cc", ".h", ".cmake", ".sh")
 # What a build or a run makes, and what stands for any file in an explanation (`x_test.cc`).
 MADE = ("build/", ".venv/", "rust/target/")
-PLACEHOLDER = re.compile(r"^(x|\*_\w+)\.\w+$|^x_\w+\.\w+$|^\*?\.\w+$")
+PLACEHOLDER = re.compile(r"^(x|\*_\w+|x_\w+|test_x|\*?)\.\w+$")
 
 
 def candidates(text):

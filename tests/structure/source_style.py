@@ -66,7 +66,7 @@ def problems(tree):
             lengths[path] = text.count("\n")
         found += line_problems(path, text)
         found += call_problems(path, text)
-        if path.endswith(".h") and "#pragma once" not in text:
+        if path.endswith(".h") and not path.endswith(".inl.h") and "#pragma once" not in text:
             found.append(f"{path}: a header starts with #pragma once")
         if not text.endswith("\n") or text.endswith("\n\n"):
             found.append(f"{path}: ends with exactly one newline")
