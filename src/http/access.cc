@@ -1,0 +1,89 @@
+#include "http/access.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "http/grammar.h"
+
+namespace minerva::http {
+namespace {
+
+// "127.1.2.3" in plain decimal: no octal, no short forms, which resolvers read in different ways.
+bool is_loopback_v4(std::string_view host) {
+  unsigned parts = 0;
+  bool first_is_127 = false;
+  while (true) {
+    const std::size_t dot = host.find('.');
+    const std::string_view part = host.substr(0, dot);
+    const auto value = part.size() <= 3 ? parse_decimal(part) : std::nullopt;
+    if (!value || *value > 255 || (part.size() > 1 && part.front() == '0')) return false;
+    if (parts == 0) first_is_127 = *value == 127;
+    ++parts;
+    if (dot == std::string_view::npos) break;
+    host.remove_prefix(dot + 1);
+  }
+  return parts == 4 && first_is_127;
+}
+
+Refusal forbidden(std::string message) { return {403, std::move(message)}; }
+
+}  // namespace
+
+bool host_allowed(std::string_view host, const AccessRules& rules) {
+  std::string_view name = host;
+  const std::size_t bracket = host.rfind(']');
+  const std::size_t colon = host.rfind(':');
+  if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
+    const auto port = parse_decimal(host.substr(colon + 1));
+    if (!port || *port != rules.port) return false;
+    name = host.substr(0, colon);
+  }
+  const std::string lower = to_lower(name);
+  if (lower == "localhost" || lower == "[::1]" || is_loopback_v4(lower)) return true;
+  return !lower.empty() &&
+         std::find(rules.hosts.begin(), rules.hosts.end(), lower) != rules.hosts.end();
+}
+
+std::optional<std::string_view> cross_origin(const RequestHead& head, const AccessRules& rules) {
+  const auto origin = head.find("origin");
+  if (!origin) return std::nullopt;
+  const auto found = std::find(rules.origins.begin(), rules.origins.end(), *origin);
+  if (found == rules.origins.end()) return std::nullopt;
+  return *origin;
+}
+
+std::optional<Refusal> check_access(const RequestHead& head, const AccessRules& rules) {
+  const std::string_view host = head.find("host").value_or("");
+  if (!host_allowed(host, rules)) {
+    return forbidden(fmt::format(
+        "the Host \"{}\" is not one of this server's names; add it to the allowed hosts", host));
+  }
+  if (cross_origin(head, rules)) {
+    if (head.find("access-control-request-private-network"))
+      return forbidden("access from public pages into a private network is refused");
+    return std::nullopt;
+  }
+  const auto origin = head.find("origin");
+  if (origin && !equals_ignoring_case(*origin, fmt::format("http://{}", host))) {
+    return forbidden(fmt::format(
+        "pages of \"{}\" may not use this server; add it to the allowed origins", *origin));
+  }
+  const auto site = head.find("sec-fetch-site");
+  if (site && *site != "same-origin" && *site != "none")
+    return forbidden("pages of other sites may not use this server");
+  return std::nullopt;
+}
+
+std::optional<Refusal> check_content(const RequestHead& head) {
+  const auto encoding = head.find("content-encoding");
+  if (encoding && !equals_ignoring_case(*encoding, "identity"))
+    return Refusal{415, "compressed bodies are refused; send it without Content-Encoding"};
+  if (head.method != "POST") return std::nullopt;
+  const std::string_view type = head.find("content-type").value_or("");
+  if (!equals_ignoring_case(trim(type.substr(0, type.find(';'))), "application/json"))
+    return Refusal{415, "the body's Content-Type must be application/json"};
+  return std::nullopt;
+}
+
+}  // namespace minerva::http

@@ -1,0 +1,15 @@
+// Errors as the clients of this server expect them: OpenAI's shape, whatever was asked for.
+#pragma once
+
+#include "base/error.h"
+#include "http/message.h"
+#include "http/reply.h"
+
+namespace minerva::http {
+
+// The status of the error table, and Retry-After where trying again may help.
+Reply error_reply(const Error& error);
+// The refusal's own status.
+Reply refusal_reply(const Refusal& refusal);
+
+}  // namespace minerva::http

@@ -1,0 +1,42 @@
+// Work that computes or waits, done on the pool while a connection's coroutine sleeps. Private to
+// the room.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/post.hpp>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "base/log.h"
+#include "http/server_state.h"
+
+namespace minerva::http {
+
+template <class T>
+struct PoolJob {
+  std::atomic<bool> done{false};
+  std::optional<T> value;  // read it after done; none: the work threw
+};
+
+// Runs `work` on the pool and then wakes the connection. Whoever leaves before it is done leaves
+// the value to the pool's thread, which destroys it.
+template <class Work>
+std::shared_ptr<PoolJob<std::invoke_result_t<Work>>> run_on_pool(Exchange& exchange, Work work) {
+  auto job = std::make_shared<PoolJob<std::invoke_result_t<Work>>>();
+  boost::asio::post(exchange.server.pool,
+                    [job, waker = exchange.connection.waker(), work = std::move(work)]() mutable {
+                      try {
+                        job->value.emplace(work());
+                      } catch (const std::exception& error) {
+                        log_error("a request's work failed: {}", error.what());
+                      }
+                      job->done.store(true, std::memory_order_release);
+                      waker->signal();
+                    });
+  return job;
+}
+
+}  // namespace minerva::http
