@@ -4,7 +4,7 @@
 #include <span>
 #include <string>
 
-#include "serve/service.h"
+#include "serve/types.h"
 
 namespace minerva::api::openai {
 

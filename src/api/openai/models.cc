@@ -1,0 +1,52 @@
+#include "api/openai/models.h"
+
+#include "wire/json_guard.h"
+
+namespace minerva::api::openai {
+namespace {
+
+using wire::Json;
+
+std::string_view state_name(serve::ModelState state) {
+  switch (state) {
+    case serve::ModelState::Unloaded:
+      return "unloaded";
+    case serve::ModelState::Loading:
+      return "loading";
+    case serve::ModelState::Ready:
+      return "ready";
+    case serve::ModelState::Failed:
+      return "failed";
+  }
+  return "unknown";
+}
+
+Json to_json(const serve::ModelInfo& model) {
+  const auto text_or_null = [](const std::string& text) {
+    return text.empty() ? Json(nullptr) : Json(text);
+  };
+  Json ours = {{"state", state_name(model.state)},
+               {"backend", text_or_null(model.backend)},
+               {"architecture", text_or_null(model.architecture)},
+               {"context_size", nullptr},
+               {"size_bytes", model.size_bytes}};
+  if (model.context_size != 0) ours["context_size"] = model.context_size;
+  if (!model.problem.empty()) ours["problem"] = model.problem;
+  return {{"id", model.name},
+          {"object", "model"},
+          {"created", model.created_unix},
+          {"owned_by", "minerva"},
+          {"minerva", std::move(ours)}};
+}
+
+}  // namespace
+
+std::string models_body(std::span<const serve::ModelInfo> models) {
+  Json data = Json::array();
+  for (const serve::ModelInfo& model : models) data.push_back(to_json(model));
+  return wire::dump_json({{"object", "list"}, {"data", std::move(data)}});
+}
+
+std::string model_body(const serve::ModelInfo& model) { return wire::dump_json(to_json(model)); }
+
+}  // namespace minerva::api::openai
