@@ -35,6 +35,11 @@ bool GenerationStream::cancelled() const {
   return cancelled_;
 }
 
+bool GenerationStream::paused() const {
+  const std::lock_guard lock(mutex_);
+  return paused_;
+}
+
 void GenerationStream::on_wake_producer(std::function<void()> callback) {
   const std::lock_guard lock(mutex_);
   wake_producer_ = std::make_shared<const std::function<void()>>(std::move(callback));

@@ -31,6 +31,7 @@ class GenerationStream {
   // step makes); after an EndEvent nothing may be pushed.
   Push push(GenerationEvent event);
   bool cancelled() const;
+  bool paused() const;  // full, and not yet drained to half
   // Called once the reader has emptied a full stream to half, and when it cancels.
   void on_wake_producer(std::function<void()> callback);
 

@@ -1,0 +1,73 @@
+// Runs the transformer: one step takes tokens of many sequences, prefill chunks and single tokens
+// mixed, and gives logits where they are asked for. A token's result depends on its sequence's own
+// tokens alone, to the bit (docs/numerics.md). Used by one thread; computes on the pool.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/token.h"
+#include "engine/activation_buffer.h"
+#include "engine/compute_pool.h"
+#include "engine/kv_cache.h"
+#include "engine/model.h"
+#include "engine/rope_angles.h"
+#include "kernels/kernel_table.h"
+
+namespace minerva::engine {
+
+// Tokens of one sequence, at positions kv->length and on. Their pages are reserved already.
+struct StepItem {
+  SequenceKv* kv = nullptr;
+  std::span<const TokenId> tokens;
+  std::size_t logits_from = 0;  // logits for tokens [logits_from, size); size: for none
+};
+
+class Decoder {
+ public:
+  // Bounds of one step. More tokens need more scratch memory and change no result.
+  struct Limits {
+    std::size_t tokens = kChunkMax;
+    std::size_t logits = 64;  // rows of logits
+  };
+
+  Decoder(std::shared_ptr<const Model> model, KvPool& kv, ComputePool& pool,
+          const kernels::KernelTable& kernels, Limits limits);
+  ~Decoder();
+
+  const Limits& limits() const { return limits_; }
+
+  // Computes one step within the limits and moves each kv->length past its tokens.
+  void step(std::span<const StepItem> items);
+
+  // Logits of the last step's row, counted over the items in order; the caller may write to them.
+  std::span<float> logits(std::size_t row);
+
+ private:
+  struct Token;
+  struct Scratch;
+  void prepare(std::span<const StepItem> items);
+  void forward(unsigned thread);
+  void embed(unsigned thread);
+  void attention(unsigned thread, std::size_t layer);
+  void rotate_and_store(std::size_t token, std::size_t layer);
+  void attend(std::size_t token, std::size_t kv_head, std::size_t layer);
+  void feed_forward(unsigned thread, std::size_t layer);
+  void output(unsigned thread);
+  // x += branch (normed first where the model does so), then the next norm, quantised.
+  void add_branch(unsigned thread, std::span<const float> post_norm,
+                  std::span<const float> next_norm);
+  Share tokens_of(unsigned thread) const;
+
+  std::shared_ptr<const Model> model_;
+  KvPool& kv_;
+  ComputePool& pool_;
+  const kernels::KernelTable& k_;
+  const Limits limits_;
+  std::vector<RopeAngles> ropes_;
+  std::unique_ptr<Scratch> s_;
+};
+
+}  // namespace minerva::engine

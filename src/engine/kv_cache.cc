@@ -1,0 +1,206 @@
+#include "engine/kv_cache.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "base/check.h"
+
+namespace minerva::engine {
+namespace {
+
+constexpr std::size_t pages_of(std::size_t positions) { return (positions + kPage - 1) / kPage; }
+
+constexpr std::uint16_t kHalfNan = 0x7e00;
+
+}  // namespace
+
+KvLayout::KvLayout(const ModelConfig& config)
+    : kv_heads_(config.kv_heads), head_dim_(config.head_dim) {
+  for (const LayerConfig& layer : config.layers) {
+    std::size_t group = 0;
+    while (group < groups_.size() && groups_[group].window != layer.window) ++group;
+    if (group == groups_.size()) groups_.push_back({layer.window, 0, 0});
+    places_.push_back({group, groups_[group].layers++});
+  }
+  for (KvGroup& group : groups_) {
+    group.page_bytes =
+        group.layers * kv_heads_ * 2 * head_dim_ * kPage * sizeof(std::uint16_t);
+  }
+}
+
+std::size_t KvLayout::k_offset(std::size_t layer, std::size_t kv_head) const {
+  return (places_[layer].index * kv_heads_ + kv_head) * 2 * head_dim_ * kPage;
+}
+
+std::size_t KvLayout::v_offset(std::size_t layer, std::size_t kv_head) const {
+  return k_offset(layer, kv_head) + head_dim_ * kPage;
+}
+
+std::size_t KvLayout::pages_for(std::size_t group, std::size_t positions) const {
+  const std::size_t all = pages_of(positions);
+  const std::size_t window = groups_[group].window;
+  // While a chunk is written its window and the chunk itself are held; the chunk is at most
+  // kChunkMax long. Two more pages, because neither end lies on a page's border.
+  return window == 0 ? all : std::min(all, pages_of(window) + pages_of(kChunkMax) + 2);
+}
+
+std::uint64_t KvLayout::bytes_for(std::size_t positions) const {
+  std::uint64_t bytes = 0;
+  for (std::size_t g = 0; g < groups_.size(); ++g) {
+    bytes += pages_for(g, positions) * groups_[g].page_bytes;
+  }
+  return bytes;
+}
+
+KvPool::KvPool(KvLayout layout, std::vector<Arena> arenas, std::size_t total)
+    : layout_(std::move(layout)), arenas_(std::move(arenas)), total_(total) {}
+
+Result<std::unique_ptr<KvPool>> KvPool::create(KvLayout layout, std::uint64_t budget_bytes,
+                                               std::size_t positions) {
+  const std::uint64_t one = layout.bytes_for(positions);
+  if (one > budget_bytes) {
+    return fail(ErrorCode::OutOfMemory,
+                fmt::format("a context of {} tokens needs {} MiB for keys and values, and {} MiB "
+                            "may be used; ask for a smaller context",
+                            positions, one >> 20, budget_bytes >> 20));
+  }
+  const double sequences = static_cast<double>(budget_bytes) / static_cast<double>(one);
+  std::vector<Arena> arenas;
+  std::size_t total = 0;
+  for (std::size_t g = 0; g < layout.groups().size(); ++g) {
+    const auto pages = static_cast<std::size_t>(
+        static_cast<double>(layout.pages_for(g, positions)) * sequences);
+    Arena arena;
+    const std::size_t values = pages * layout.groups()[g].page_bytes / sizeof(std::uint16_t);
+    // Uninitialised: the system gives real memory only to pages that are written.
+    arena.memory.reset(new (std::nothrow) std::uint16_t[values]);
+    if (arena.memory == nullptr) {
+      return fail(ErrorCode::OutOfMemory,
+                  fmt::format("cannot reserve {} MiB for keys and values", (values * 2) >> 20));
+    }
+    arena.references.assign(pages, 0);
+    arena.free.resize(pages);
+    // Handed out from the back: low pages first, so that little memory is ever touched.
+    for (std::size_t i = 0; i < pages; ++i) arena.free[i] = static_cast<PageId>(pages - 1 - i);
+    total += pages;
+    arenas.push_back(std::move(arena));
+  }
+  return std::unique_ptr<KvPool>(new KvPool(std::move(layout), std::move(arenas), total));
+}
+
+std::size_t KvPool::values_per_page(std::size_t group) const {
+  return layout_.groups()[group].page_bytes / sizeof(std::uint16_t);
+}
+
+const std::uint16_t* KvPool::page(std::size_t group, PageId id) const {
+  return arenas_[group].memory.get() + id * values_per_page(group);
+}
+
+std::uint16_t* KvPool::writable_page(std::size_t group, PageId id) {
+  MINERVA_DCHECK(arenas_[group].references[id] == 1);
+  return arenas_[group].memory.get() + id * values_per_page(group);
+}
+
+PageId KvPool::allocate(std::size_t group) {
+  Arena& arena = arenas_[group];
+  MINERVA_CHECK(!arena.free.empty());
+  const PageId id = arena.free.back();
+  arena.free.pop_back();
+  arena.references[id] = 1;
+  used_.fetch_add(1, std::memory_order_relaxed);
+  return id;
+}
+
+void KvPool::unref(std::size_t group, PageId id) {
+  if (id == kNoPage) return;
+  Arena& arena = arenas_[group];
+  MINERVA_CHECK(arena.references[id] > 0);
+  if (--arena.references[id] > 0) return;
+  if (poison_) {
+    std::fill_n(arena.memory.get() + id * values_per_page(group), values_per_page(group), kHalfNan);
+  }
+  arena.free.push_back(id);
+  used_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+SequenceKv KvPool::make_sequence() const {
+  SequenceKv kv;
+  kv.tables.resize(layout_.groups().size());
+  return kv;
+}
+
+bool KvPool::reserve(SequenceKv& kv, std::size_t count) {
+  const std::size_t wanted = pages_of(kv.length + count);
+  const std::size_t partial = kv.length % kPage != 0 ? kv.length / kPage : kNoPage;
+  auto shared_tail = [&](std::size_t g) {
+    return partial != kNoPage && partial < kv.tables[g].size() &&
+           arenas_[g].references[kv.tables[g][partial]] > 1;
+  };
+  for (std::size_t g = 0; g < kv.tables.size(); ++g) {
+    const std::size_t have = kv.tables[g].size();
+    const std::size_t missing = wanted > have ? wanted - have : 0;
+    if (arenas_[g].free.size() < missing + (shared_tail(g) ? 1 : 0)) return false;
+  }
+  for (std::size_t g = 0; g < kv.tables.size(); ++g) {
+    if (shared_tail(g)) {
+      PageId& tail = kv.tables[g][partial];
+      const PageId copy = allocate(g);
+      std::memcpy(writable_page(g, copy), page(g, tail), layout_.groups()[g].page_bytes);
+      unref(g, tail);
+      tail = copy;
+    }
+    while (kv.tables[g].size() < wanted) kv.tables[g].push_back(allocate(g));
+  }
+  return true;
+}
+
+SequenceKv KvPool::fork(const SequenceKv& kv) {
+  for (std::size_t g = 0; g < kv.tables.size(); ++g) {
+    for (const PageId id : kv.tables[g]) {
+      if (id != kNoPage) ++arenas_[g].references[id];
+    }
+  }
+  return kv;
+}
+
+void KvPool::truncate(SequenceKv& kv, std::size_t length) {
+  MINERVA_CHECK(length <= kv.length);
+  const std::size_t keep = pages_of(length);
+  for (std::size_t g = 0; g < kv.tables.size(); ++g) {
+    while (kv.tables[g].size() > keep) {
+      unref(g, kv.tables[g].back());
+      kv.tables[g].pop_back();
+    }
+  }
+  kv.length = length;
+}
+
+void KvPool::drop_out_of_sight(SequenceKv& kv) {
+  for (std::size_t g = 0; g < kv.tables.size(); ++g) {
+    const std::size_t window = layout_.groups()[g].window;
+    // The next token sits at kv.length and sees back to kv.length - window + 1.
+    if (window == 0 || kv.length + 1 <= window) continue;
+    const std::size_t first_seen = (kv.length + 1 - window) / kPage;
+    for (std::size_t i = std::min(first_seen, kv.tables[g].size()); i-- > 0;) {
+      if (kv.tables[g][i] == kNoPage) break;
+      unref(g, kv.tables[g][i]);
+      kv.tables[g][i] = kNoPage;
+    }
+  }
+}
+
+void KvPool::release(SequenceKv& kv) {
+  truncate(kv, 0);
+}
+
+bool KvPool::can_ever_hold(std::size_t positions) const {
+  for (std::size_t g = 0; g < arenas_.size(); ++g) {
+    if (layout_.pages_for(g, positions) > arenas_[g].references.size()) return false;
+  }
+  return true;
+}
+
+}  // namespace minerva::engine

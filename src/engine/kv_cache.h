@@ -1,0 +1,115 @@
+// Keys and values of past tokens, in pages of 32 positions with reference counts. A page belongs to
+// a group of layers that keep the same positions: all layers that see everything form one group,
+// all layers with one sliding window another, whose pages are given back as they fall out of sight.
+// Owned and used by one thread (the batcher's); only the counters may be read from others.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/model_config.h"
+#include "kernels/kernel_table.h"
+
+namespace minerva::engine {
+
+using PageId = std::uint32_t;
+inline constexpr PageId kNoPage = ~PageId{0};
+inline constexpr std::size_t kPage = kernels::kPagePositions;
+// The longest chunk that a step may write to one sequence; sliding windows keep room for it.
+inline constexpr std::size_t kChunkMax = 512;
+
+// Which layers share page tables.
+struct KvGroup {
+  std::size_t window = 0;   // 0: all positions are kept
+  std::size_t layers = 0;
+  std::size_t page_bytes = 0;
+};
+
+class KvLayout {
+ public:
+  explicit KvLayout(const ModelConfig& config);
+
+  std::span<const KvGroup> groups() const { return groups_; }
+  std::size_t group_of(std::size_t layer) const { return places_[layer].group; }
+
+  // Where K and V of a layer's KV head lie in a page of its group, in f16 values.
+  std::size_t k_offset(std::size_t layer, std::size_t kv_head) const;
+  std::size_t v_offset(std::size_t layer, std::size_t kv_head) const;
+
+  // Pages of a group that one sequence of this length can hold at once.
+  std::size_t pages_for(std::size_t group, std::size_t positions) const;
+  // Bytes that one sequence of this length can hold at once.
+  std::uint64_t bytes_for(std::size_t positions) const;
+
+ private:
+  struct Place {
+    std::size_t group;
+    std::size_t index;  // among the group's layers
+  };
+  std::size_t kv_heads_;
+  std::size_t head_dim_;
+  std::vector<KvGroup> groups_;
+  std::vector<Place> places_;
+};
+
+// The pages of one sequence.
+struct SequenceKv {
+  std::size_t length = 0;                   // positions written
+  std::vector<std::vector<PageId>> tables;  // [group][position / 32]; kNoPage once out of sight
+};
+
+class KvPool {
+ public:
+  // Room for `sequences` sequences of `positions` each, at least; the memory is touched only when
+  // pages are used.
+  static Result<std::unique_ptr<KvPool>> create(KvLayout layout, std::uint64_t budget_bytes,
+                                                std::size_t positions);
+
+  const KvLayout& layout() const { return layout_; }
+
+  SequenceKv make_sequence() const;
+  // Makes positions [kv.length, kv.length + count) writable: allocates pages, and copies a page
+  // that is shared. False when there are not enough free pages; nothing has changed then.
+  bool reserve(SequenceKv& kv, std::size_t count);
+  // The same pages under another sequence; a later write copies what is shared.
+  SequenceKv fork(const SequenceKv& kv);
+  // Forgets positions from `length` on.
+  void truncate(SequenceKv& kv, std::size_t length);
+  // Gives back pages that no later token of their group can see.
+  void drop_out_of_sight(SequenceKv& kv);
+  void release(SequenceKv& kv);
+
+  const std::uint16_t* page(std::size_t group, PageId id) const;
+  std::uint16_t* writable_page(std::size_t group, PageId id);
+
+  std::size_t used_pages() const { return used_.load(std::memory_order_relaxed); }
+  std::size_t total_pages() const { return total_; }
+  // True when a sequence of this length fits into the empty pool.
+  bool can_ever_hold(std::size_t positions) const;
+  // Fills freed pages with NaN, so that a use after release shows (tests).
+  void poison_freed_pages(bool on) { poison_ = on; }
+
+ private:
+  struct Arena {
+    std::unique_ptr<std::uint16_t[]> memory;
+    std::vector<std::uint32_t> references;
+    std::vector<PageId> free;
+  };
+  KvPool(KvLayout layout, std::vector<Arena> arenas, std::size_t total);
+  PageId allocate(std::size_t group);
+  void unref(std::size_t group, PageId id);
+  std::size_t values_per_page(std::size_t group) const;
+
+  KvLayout layout_;
+  std::vector<Arena> arenas_;
+  std::size_t total_ = 0;
+  std::atomic<std::size_t> used_{0};
+  bool poison_ = false;
+};
+
+}  // namespace minerva::engine
