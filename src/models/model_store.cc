@@ -78,27 +78,6 @@ void read_gguf(ModelEntry& entry) {
   if (context) entry.context_length = *context;
 }
 
-Error unknown_model(std::string_view name, const std::vector<ModelEntry>& known) {
-  std::vector<std::string> names;
-  for (const ModelEntry& entry : known) {
-    if (entry.problem.empty()) names.push_back(entry.name);
-  }
-  if (names.empty()) {
-    return {ErrorCode::NotFound,
-            fmt::format("unknown model {}: no model is known; put a .gguf file into "
-                        "~/.minerva/models or give its path to --model",
-                        quoted(name)),
-            "model"};
-  }
-  names = nearest_first(name.substr(0, kModelNameBytesMax), std::move(names));
-  const std::size_t left = names.size() - std::min(names.size(), kNamesShown);
-  std::string list;
-  for (std::size_t i = 0; i < names.size() - left; ++i) list += (i == 0 ? "" : ", ") + names[i];
-  if (left > 0) list += fmt::format(" and {} more", left);
-  return {ErrorCode::NotFound, fmt::format("unknown model {}; known: {}", quoted(name), list),
-          "model"};
-}
-
 }  // namespace
 
 ModelStem model_stem(std::string_view path) {
@@ -133,6 +112,23 @@ std::vector<std::string> default_model_folders() {
   const std::string home = home_directory();
   if (home.empty()) return {};
   return {home + "/.minerva/models"};
+}
+
+Error unknown_model(std::string_view name, std::vector<std::string> names) {
+  if (names.empty()) {
+    return {ErrorCode::NotFound,
+            fmt::format("unknown model {}: no model is known; put a .gguf file into "
+                        "~/.minerva/models or give its path to --model",
+                        quoted(name)),
+            "model"};
+  }
+  names = nearest_first(name.substr(0, kModelNameBytesMax), std::move(names));
+  const std::size_t left = names.size() - std::min(names.size(), kNamesShown);
+  std::string list;
+  for (std::size_t i = 0; i < names.size() - left; ++i) list += (i == 0 ? "" : ", ") + names[i];
+  if (left > 0) list += fmt::format(" and {} more", left);
+  return {ErrorCode::NotFound, fmt::format("unknown model {}; known: {}", quoted(name), list),
+          "model"};
 }
 
 ModelStore::ModelStore(std::vector<std::string> folders, std::vector<std::string> paths)
@@ -251,7 +247,13 @@ Result<ModelEntry> ModelStore::resolve(std::string_view name_or_path, bool allow
     return *at;
   }
   const bool is_path = name_or_path.ends_with(".gguf") || name_or_path.contains('/');
-  if (!allow_paths || !is_path) return fail(unknown_model(name_or_path, known));
+  if (!allow_paths || !is_path) {
+    std::vector<std::string> names;
+    for (const ModelEntry& entry : known) {
+      if (entry.problem.empty()) names.push_back(entry.name);
+    }
+    return fail(unknown_model(name_or_path, std::move(names)));
+  }
   const std::string path = expand_home(name_or_path);
   std::error_code error;
   if (!fs::exists(path, error)) {

@@ -54,6 +54,9 @@ struct ModelStem {
 };
 ModelStem model_stem(std::string_view path);
 
+// NotFound: "unknown model 'x'; known: a, b", the nearest first, twenty at most.
+Error unknown_model(std::string_view name, std::vector<std::string> known);
+
 // `names`, the most alike to `name` first (edit distance, then by alphabet).
 std::vector<std::string> nearest_first(std::string_view name, std::vector<std::string> names);
 

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "formats/gguf.h"
+#include "models/model_store.h"
 
 namespace minerva::models {
 
@@ -52,6 +53,11 @@ Result<std::shared_ptr<const LoadedVocabulary>> VocabularyCache::get(const Model
     MINERVA_ASSIGN(slot->vocabulary, load_vocabulary(entry.path));
   }
   return slot->vocabulary;
+}
+
+Result<std::shared_ptr<const LoadedVocabulary>> VocabularyCache::get(const std::string& path) {
+  MINERVA_ASSIGN(const ModelEntry entry, ModelStore({}).resolve(path, /*allow_paths=*/true));
+  return get(entry);
 }
 
 }  // namespace minerva::models

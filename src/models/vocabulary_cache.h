@@ -35,6 +35,8 @@ class VocabularyCache {
 
   // `entry` as the store just gave it: its path, time and size are the key. A failure is not kept.
   Result<std::shared_ptr<const LoadedVocabulary>> get(const ModelEntry& entry);
+  // The same for a file that is there now.
+  Result<std::shared_ptr<const LoadedVocabulary>> get(const std::string& path);
 
  private:
   struct Slot {
