@@ -64,53 +64,58 @@ struct KernelTable {
   // rows are written too.
   //   Block kinds, blocks of 32 in ascending k, one accumulator, from 0:
   //     acc = fma(float(sum((code - zero) * q)), d * xs, acc)
-  //     then, with a minimum: acc = fma(float(sum(q)), m * xs, acc)
+  //     then, with a minimum: acc = fma(float(sum(q)) * xs, m, acc)
   //   Super kinds, super-blocks of 256 in ascending k:
   //     acc = fma(float(sum over subs of s * sum((code - zero) * q)), d * xs, acc)
   //     then, with a minimum: acc = fma(-float(sum over subs of m * sum(q)), dmin * xs, acc)
-  // d and xs are multiplied first and rounded once.
+  // Every product beside the fma is rounded once, on its own.
   void (*gemm_quant)(const QuantMatrix& w, const Activations& x, std::size_t panel_begin,
-                     std::size_t panel_end, float* out, std::size_t out_stride) noexcept;
+                     std::size_t panel_end, float* out, std::size_t out_stride) noexcept = nullptr;
   // The same for unquantised weights and float activations x[tokens][x_stride]: one fma chain per
   // output, k ascending from 0.
   void (*gemm_float)(const FloatMatrix& w, const float* x, std::size_t tokens, std::size_t x_stride,
                      std::size_t panel_begin, std::size_t panel_end, float* out,
-                     std::size_t out_stride) noexcept;
-  // Quantises rows [token_begin, token_end) of x[tokens][x_stride] into `out`.
+                     std::size_t out_stride) noexcept = nullptr;
+  // Quantises rows [token_begin, token_end) of x[tokens][x_stride] into their places in `out`,
+  // whose `tokens` and `cols` (a multiple of out.group) say how it is tiled.
   void (*quantize)(const float* x, std::size_t x_stride, std::size_t token_begin,
-                   std::size_t token_end, const Activations& out) noexcept;
+                   std::size_t token_end, const Activations& out) noexcept = nullptr;
 
   // --- vectors ---
   // out[i] = x[i] * (1 / sqrt(sum_squares(x)/n + eps)) * weight[i]; two multiplications in this
   // order. weight may be null (all ones). out may be x.
   void (*rms_norm)(const float* x, const float* weight, std::size_t n, float eps,
-                   float* out) noexcept;
-  void (*add)(const float* a, const float* b, std::size_t n, float* out) noexcept;
-  void (*scale)(const float* x, float by, std::size_t n, float* out) noexcept;
+                   float* out) noexcept = nullptr;
+  void (*add)(const float* a, const float* b, std::size_t n, float* out) noexcept = nullptr;
+  void (*scale)(const float* x, float by, std::size_t n, float* out) noexcept = nullptr;
   // out = activation(gate) * up.
-  void (*silu_mul)(const float* gate, const float* up, std::size_t n, float* out) noexcept;
-  // tanh form: 0.5 g (1 + tanh(sqrt(2/pi) (g + 0.044715 g^3))).
-  void (*gelu_tanh_mul)(const float* gate, const float* up, std::size_t n, float* out) noexcept;
+  void (*silu_mul)(const float* gate, const float* up, std::size_t n,
+                   float* out) noexcept = nullptr;
+  // tanh form: 0.5 g (1 + tanh(u)) with u = sqrt(2/pi) (g + 0.044715 g^3), computed as the same
+  // g / (1 + exp(-2u)), which does not cancel for negative g.
+  void (*gelu_tanh_mul)(const float* gate, const float* up, std::size_t n,
+                        float* out) noexcept = nullptr;
   // Rotates the first n_rot values of each of `heads` rows of x[heads][head_dim] in place.
   // cos, sin: [n_rot / 2]. Pairs: (2i, 2i+1), or (i, i + n_rot/2) when `halves`.
   //   a' = fma(a, cos, -(b*sin)),  b' = fma(a, sin, b*cos)
   void (*rope)(float* x, std::size_t heads, std::size_t head_dim, std::size_t n_rot,
-               const float* cos, const float* sin, bool halves) noexcept;
+               const float* cos, const float* sin, bool halves) noexcept = nullptr;
   // Writes one position's K and V (f32, [head_dim]) of one KV head into a page's slot, as f16
   // rounded half to even.
   void (*store_kv)(const float* k, const float* v, std::size_t head_dim, std::size_t slot,
-                   std::uint16_t* page_k, std::uint16_t* page_v) noexcept;
-  void (*attend)(const AttendArgs& args) noexcept;
+                   std::uint16_t* page_k, std::uint16_t* page_v) noexcept = nullptr;
+  void (*attend)(const AttendArgs& args) noexcept = nullptr;
   // out = acc / sum, elementwise.
-  void (*divide)(const float* acc, float sum, std::size_t n, float* out) noexcept;
+  void (*divide)(const float* acc, float sum, std::size_t n, float* out) noexcept = nullptr;
 
   // --- the vocabulary ---
   // Index of the largest of x, the lowest on a tie. NaN never wins.
-  std::size_t (*argmax)(const float* x, std::size_t n) noexcept;
+  std::size_t (*argmax)(const float* x, std::size_t n) noexcept = nullptr;
   // x[i] = exp((x[i] - max) * by), max being the largest of x; returns their sum (16 lanes, tree).
-  float (*exp_sum)(float* x, std::size_t n, float by) noexcept;
+  // by > 0. An x of -inf gives 0.
+  float (*exp_sum)(float* x, std::size_t n, float by) noexcept = nullptr;
   // x[i] = cap * tanh(x[i] / cap).
-  void (*softcap)(float* x, std::size_t n, float cap) noexcept;
+  void (*softcap)(float* x, std::size_t n, float cap) noexcept = nullptr;
 };
 
 // The table of an instruction set, or null when this processor cannot run it.

@@ -23,17 +23,19 @@ inline constexpr std::size_t kSuperBlock = 256;  // k of one d/dmin in the Super
 //   kind        codes   table  scales                                  weight types
 //   Block4      4 bit   -      d f16 per 32                            Q4_0 (zero 8)
 //   Block4Min   4 bit   -      d, m f16 per 32 (w = d*q + m)           Q4_1
-//   Block4Lut   4 bit   yes    d f32 per 32                            IQ4_NL, MXFP4
+//   Block4Lut   4 bit   yes    d f32 per 32                            IQ4_NL (128), MXFP4 (16)
 //   Block8      8 bit   -      d f16 per 32                            Q5_0 (16), Q8_0 (128)
 //   Block8Min   8 bit   -      d, m f16 per 32                         Q5_1
 //   Super4Min   4 bit   -      d, dmin f16 per 256; s, m u8 per 32     Q4_K
 //   Super4Min16 4 bit   -      the same, s and m per 16                Q2_K
 //   Super4x16   4 bit   -      d f16 per 256; s i8 per 16              Q3_K (zero 4)
-//   Super4Lut   4 bit   yes    d f16 per 256; s i8 per 32              IQ4_XS
+//   Super4Lut   4 bit   yes    d f16 per 256; s i8 per 32              IQ4_XS (zero 128)
 //   Super8Min   8 bit   -      d, dmin f16 per 256; s, m u8 per 32     Q5_K
 //   Super8x16   8 bit   -      d f16 per 256; s i8 per 16              Q6_K (zero 32)
 //
-// A table kind's code c stands for the unsigned table[c], to which `zero` applies.
+// A table kind's code c stands for the unsigned table[c], to which `zero` applies. Bounds that keep
+// every integer exact: |code - zero| <= 128 always; codes of Block8Min, Super8Min and Super8x16 are
+// at most 63, so that two products with an int8 fit 16 bits.
 enum class PackedKind : std::uint8_t {
   Block4,
   Block4Min,
@@ -47,7 +49,11 @@ enum class PackedKind : std::uint8_t {
   Super8Min,
   Super8x16,
 };
-inline constexpr std::size_t kPackedKinds = 11;
+inline constexpr PackedKind kPackedKinds[] = {
+    PackedKind::Block4,    PackedKind::Block4Min, PackedKind::Block4Lut,   PackedKind::Block8,
+    PackedKind::Block8Min, PackedKind::Super4Min, PackedKind::Super4Min16, PackedKind::Super4x16,
+    PackedKind::Super4Lut, PackedKind::Super8Min, PackedKind::Super8x16,
+};
 
 // What a kind means for the code that reads it.
 struct KindTraits {
@@ -120,18 +126,27 @@ struct FloatMatrix {
   const void* values = nullptr;
 };
 
-// Activations quantised to int8, one row a token. `group` is 32 for the Block kinds and 256 for the
-// Super kinds, so that one input may be quantised both ways.
-//   q[k] = round_half_even(x[k] * (127 / amax)), scale = amax / 127 over the group; amax 0: scale
-//   0.
-// The pointers are to token 0; each plane's stride is in elements.
+// Activations quantised to int8. `group` is 32 for the Block kinds and 256 for the Super kinds, so
+// that one input may be quantised both ways.
+//   q[k] = round_half_even(x[k] * (127 / amax)), scale = amax / 127 over the group.
+// An amax below 2^-100 counts as 0 (its inverse would overflow): scale 0, q 0. A group that holds a
+// NaN or an infinity gets the scale NaN, so that the fault shows in every output.
+//
+// Tokens lie in tiles of 8, so that the multiply kernel reads each tile front to back. The last
+// tile is as wide as what is left; `w` is a tile's width:
+//   q       [tile][cols/4][w][4]
+//   scales  [tile][cols/group][w]
+//   sums16  [tile][cols/16][w]     sums of q
+// A single token is thus a plain row. Tokens [8i, 8j) and [8i, tokens) are views of their own: move
+// each pointer by 8i times its elements a token.
+inline constexpr std::size_t kTokenTile = 8;
 struct Activations {
   std::size_t tokens = 0;
   std::size_t cols = 0;
   std::size_t group = kBlock;
-  std::int8_t* q = nullptr;        // [tokens][cols]
-  float* scales = nullptr;         // [tokens][cols / group]
-  std::int32_t* sums16 = nullptr;  // [tokens][cols / 16], sums of q
+  std::int8_t* q = nullptr;        // tokens * cols
+  float* scales = nullptr;         // tokens * cols / group
+  std::int32_t* sums16 = nullptr;  // tokens * cols / 16
 };
 
 }  // namespace minerva::kernels

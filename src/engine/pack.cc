@@ -1,0 +1,129 @@
+#include "engine/pack.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/checked.h"
+#include "engine/pack_blocks.h"
+
+namespace minerva::engine {
+namespace {
+
+using formats::DType;
+using kernels::kBlock;
+using kernels::kSuperBlock;
+
+// Planes of one allocation, each on its own cache line.
+class PlaneSizes {
+ public:
+  std::size_t add(std::size_t bytes) {
+    const std::size_t at = total_;
+    total_ += (bytes + AlignedBuffer::kAlignment - 1) & ~(AlignedBuffer::kAlignment - 1);
+    return at;
+  }
+  std::size_t total() const { return total_; }
+
+ private:
+  std::size_t total_ = 0;
+};
+
+kernels::FloatKind float_kind(DType type, PackMode mode) {
+  if (mode == PackMode::Native && type == DType::F16) return kernels::FloatKind::F16;
+  if (mode == PackMode::Native && type == DType::BF16) return kernels::FloatKind::BF16;
+  return kernels::FloatKind::F32;
+}
+
+// Weights that the product itself multiplies as floats.
+bool is_float(DType type) {
+  return type == DType::F32 || type == DType::F16 || type == DType::BF16;
+}
+
+Result<void> check_shape(DType type, std::size_t size, std::size_t rows, std::size_t cols) {
+  const formats::DTypeInfo& info = formats::dtype_info(type);
+  if (!info.decodable) {
+    return fail(ErrorCode::Unsupported,
+                fmt::format("weights of type {} cannot be computed with", info.name));
+  }
+  if (rows == 0 || cols == 0 || cols % info.block != 0) {
+    return fail(ErrorCode::InvalidModel,
+                fmt::format("a matrix of {} x {} {} weights: the row length must be a positive "
+                            "multiple of {}",
+                            rows, cols, info.name, info.block));
+  }
+  const auto row_bytes = checked_mul<std::size_t>(cols / info.block, info.block_bytes);
+  const auto expected = row_bytes ? checked_mul(*row_bytes, rows) : std::nullopt;
+  if (!expected || *expected != size) {
+    return fail(
+        ErrorCode::InvalidModel,
+        fmt::format("a matrix of {} x {} {} weights takes {} bytes, but {} are there", rows, cols,
+                    info.name, expected ? fmt::to_string(*expected) : "too many", size));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<PackedWeight> PackedWeight::prepare(DType type, std::span<const std::byte> bytes,
+                                           std::size_t rows, std::size_t cols, PackMode mode) {
+  MINERVA_TRY(check_shape(type, bytes.size(), rows, cols));
+  PackedWeight out;
+  out.type_ = type;
+  out.rows_ = rows;
+  out.cols_ = cols;
+  const std::size_t padded = out.rows_padded();
+  // The file's own bytes bound rows * cols: no packed plane is more than 16 times as large, and a
+  // matrix of fewer than 16 rows is padded at most 16 times. Neither product can wrap.
+  MINERVA_CHECK(checked_mul<std::size_t>(padded * sizeof(float), cols).has_value());
+  if (is_float(type) || mode == PackMode::Float32) {
+    out.floats_ = {float_kind(type, mode), rows, padded, cols, nullptr};
+    const std::size_t width = out.floats_.kind == kernels::FloatKind::F32 ? 4 : 2;
+    MINERVA_ASSIGN(out.memory_, AlignedBuffer::allocate(padded * cols * width));
+    out.floats_.values = out.memory_.data();
+    return out;
+  }
+
+  const PackRule* rule = find_pack_rule(type);
+  MINERVA_CHECK(rule != nullptr);  // every decodable type has one (pack_test.cc)
+  const kernels::KindTraits kind = kernels::traits(rule->kind);
+  out.quantized_ = true;
+  kernels::QuantMatrix& quant = out.quant_;
+  quant.kind = rule->kind;
+  quant.zero = rule->zero;
+  quant.rows = rows;
+  quant.rows_padded = padded;
+  quant.cols = cols;
+  for (std::size_t i = 0; kind.table && i < 16; ++i) {
+    quant.table[i] =
+        static_cast<std::uint8_t>(rule->table[i] + static_cast<std::int32_t>(rule->zero));
+  }
+  const std::size_t scale_count = padded * (cols / (kind.super ? kSuperBlock : kBlock));
+  const std::size_t sub_count = kind.super ? padded * (cols / kind.sub) : 0;
+  PlaneSizes planes;
+  const std::size_t codes = planes.add(padded * cols / (kind.wide_codes ? 1 : 2));
+  const std::size_t scales = planes.add(scale_count * (kind.table && !kind.super ? 4 : 2));
+  const std::size_t minimum = planes.add(kind.minimum ? scale_count * 2 : 0);
+  const std::size_t sub_scales = planes.add(sub_count);
+  const std::size_t sub_minimum = planes.add(kind.minimum ? sub_count : 0);
+  MINERVA_ASSIGN(out.memory_, AlignedBuffer::allocate(planes.total()));
+  auto* base = reinterpret_cast<std::uint8_t*>(out.memory_.data());
+  quant.codes = base + codes;
+  quant.scales = base + scales;
+  if (kind.minimum) quant.minimum = reinterpret_cast<std::uint16_t*>(base + minimum);
+  if (kind.super) quant.sub_scales = base + sub_scales;
+  if (kind.super && kind.minimum) quant.sub_minimum = base + sub_minimum;
+  return out;
+}
+
+Result<PackedWeight> PackedWeight::pack(DType type, std::span<const std::byte> bytes,
+                                        std::size_t rows, std::size_t cols, PackMode mode) {
+  MINERVA_ASSIGN(PackedWeight out, prepare(type, bytes, rows, cols, mode));
+  out.pack_panels(bytes, 0, out.panels());
+  return out;
+}
+
+std::size_t PackedWeight::activation_group() const {
+  if (!quantized_) return 0;
+  return kernels::traits(quant_.kind).super ? kSuperBlock : kBlock;
+}
+
+}  // namespace minerva::engine

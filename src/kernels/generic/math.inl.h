@@ -1,0 +1,35 @@
+// exp and tanh of 16 lanes by our own polynomials: the same operations in the same order on every
+// instruction set. No libm, whose bits differ between versions. Coefficients: minimax fits of the
+// remainders named below, rounded to float.
+
+// e^x: x = n ln2 + r with |r| <= ln2/2, e^r = 1 + r + r^2 q(r). At most 1 ulp for normal results
+// (math_test.cc). -inf gives 0, above 88.73 inf, subnormals are kept, NaN stays NaN.
+inline V16 exponential(V16 x) {
+  // 2^-151 rounds to 0 and 2^129 to inf; the clamps put x second, which keeps a NaN.
+  x = min_of(splat(89.0f), max_of(splat(-105.0f), x));
+  const V16 n = round_even(mul(x, splat(1.44269502f)));
+  V16 r = fma(n, splat(-0.693145752f), x);  // ln2 in two parts; n times the first is exact
+  r = fma(n, splat(-1.42860677e-06f), r);
+  V16 q = splat(0.00139262679f);
+  q = fma(q, r, splat(0.00836324692f));
+  q = fma(q, r, splat(0.0416665524f));
+  q = fma(q, r, splat(0.166665763f));
+  q = fma(q, r, splat(0.5f));
+  const V16 p = add(fma(mul(r, r), q, r), splat(1.0f));
+  return times_power_of_two(p, n);
+}
+
+// tanh x: below 0.625 x + x^3 q(x^2), above 1 - 2 / (e^2|x| + 1) with the sign of x. At most 2 ulp.
+inline V16 hyperbolic_tangent(V16 x) {
+  const V16 magnitude = absolute(x);
+  const V16 square = mul(x, x);
+  V16 q = splat(-0.00609671418f);
+  q = fma(q, square, splat(0.0209971797f));
+  q = fma(q, square, splat(-0.0538509078f));
+  q = fma(q, square, splat(0.133327693f));
+  q = fma(q, square, splat(-0.333333284f));
+  const V16 small = fma(mul(square, x), q, x);
+  const V16 e = exponential(add(magnitude, magnitude));
+  const V16 large = sub(splat(1.0f), div(splat(2.0f), add(e, splat(1.0f))));
+  return select_less(magnitude, splat(0.625f), small, with_sign_of(large, x));
+}

@@ -1,0 +1,23 @@
+// The table of the instruction set whose folder includes this. consteval: no code is left behind.
+
+consteval KernelTable make_table(Isa isa, std::string_view name) {
+  KernelTable table;
+  table.isa = isa;
+  table.name = name;
+  table.gemm_quant = gemm_quant;
+  table.gemm_float = gemm_float;
+  table.quantize = quantize;
+  table.rms_norm = rms_norm;
+  table.add = add_vectors;
+  table.scale = scale_vector;
+  table.silu_mul = silu_mul;
+  table.gelu_tanh_mul = gelu_tanh_mul;
+  table.rope = rope;
+  table.store_kv = store_kv;
+  table.attend = attend;
+  table.divide = divide_vector;
+  table.argmax = argmax;
+  table.exp_sum = exp_sum;
+  table.softcap = softcap;
+  return table;
+}
