@@ -28,7 +28,7 @@ LIBRARIES = {
            "ifaddrs.h", "spawn.h", "dirent.h", "sysexits.h"],
 }
 EVERYWHERE = {"fmt"}
-TEST_FILE = re.compile(r"(_(test|bench|fuzz)\.cc|(^|/)test_\w+\.h)$")
+TEST_FILE = re.compile(r"(_(test|bench|fuzz)\.(cc|h)|(^|/)test_\w+\.h)$")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
 

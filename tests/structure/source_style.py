@@ -18,7 +18,7 @@ BANNED_CALLS = [
     (r"\.detach\(\)", "a thread that somebody joins"),
     (r"\bstd::regex\b", "PCRE2 or a parser: std::regex recurses on its input"),
     (r"\bstd::endl\b", "'\\n'"),
-    (r"\busing namespace std\b", "the full name"),
+    (r"\busing namespace std;", "the full name"),
     (r"\b(TODO|FIXME|XXX)\b", "the work itself, or an issue"),
     (r"\bDISABLED_", "a test that runs, or says NOT RUN and why"),
 ]

@@ -42,6 +42,8 @@ class SourceStyleTest(unittest.TestCase):
         self.expect("use std::string or fmt", "sprintf(out, format);\n")
         self.expect("joins", "worker.detach();\n")
         self.expect("a child process", 'std::system("ls");\n')
+        self.expect("the full name", "using namespace std;\n")
+        self.expect(None, "using namespace std::chrono_literals;\n")
         self.expect("the work itself", "// TODO: finish\n")
         self.expect(None, "// not atoi(x), which hides errors\nint x = my_atoi(y);\n")
 
