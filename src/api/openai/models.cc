@@ -31,6 +31,7 @@ Json to_json(const serve::ModelInfo& model) {
                {"context_size", nullptr},
                {"size_bytes", model.size_bytes}};
   if (model.context_size != 0) ours["context_size"] = model.context_size;
+  if (!model.chat_template.empty()) ours["chat_template"] = model.chat_template;
   if (!model.problem.empty()) ours["problem"] = model.problem;
   return {{"id", model.name},
           {"object", "model"},

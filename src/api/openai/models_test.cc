@@ -1,0 +1,40 @@
+#include "api/openai/models.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace minerva::api::openai {
+namespace {
+
+TEST(Models, SayTheirState) {
+  serve::ModelInfo ready;
+  ready.name = "smollm2";
+  ready.state = serve::ModelState::Ready;
+  ready.backend = "native";
+  ready.architecture = "llama";
+  ready.context_size = 8192;
+  ready.size_bytes = 100;
+  ready.created_unix = 1700000000;
+  ready.chat_template = "the file's own";
+  const std::string one =
+      R"({"id":"smollm2","object":"model","created":1700000000,"owned_by":"minerva",)"
+      R"("minerva":{"state":"ready","backend":"native","architecture":"llama",)"
+      R"("context_size":8192,"size_bytes":100,"chat_template":"the file's own"}})";
+  EXPECT_EQ(model_body(ready), one);
+
+  serve::ModelInfo broken;
+  broken.name = "x\n";
+  broken.state = serve::ModelState::Failed;
+  broken.problem = "tensor data is short";
+  const std::string two =
+      R"({"id":"x\n","object":"model","created":0,"owned_by":"minerva",)"
+      R"("minerva":{"state":"failed","backend":null,"architecture":null,)"
+      R"("context_size":null,"size_bytes":0,"problem":"tensor data is short"}})";
+  EXPECT_EQ(models_body(std::vector{ready, broken}),
+            R"({"object":"list","data":[)" + one + "," + two + "]}");
+  EXPECT_EQ(models_body({}), R"({"object":"list","data":[]})");
+}
+
+}  // namespace
+}  // namespace minerva::api::openai
