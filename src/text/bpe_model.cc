@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <string>
 #include <utility>
 
 #include "base/utf8.h"

@@ -4,6 +4,9 @@
 
 #include <bit>
 #include <cmath>
+#include <limits>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "base/utf8.h"

@@ -1,4 +1,6 @@
 // The tokenizer.ggml.* keys of a GGUF file.
+#include <fmt/format.h>
+
 #include <string>
 
 #include "base/result.h"
@@ -25,6 +27,12 @@ Result<void> read_flag(const formats::GgufFile& file, std::string_view key,
 }  // namespace
 
 Result<VocabularySource> read_gguf_vocabulary(const formats::GgufFile& file) {
+  for (const std::string_view key : {"tokenizer.ggml.model", "tokenizer.ggml.tokens"}) {
+    if (file.has(key)) continue;
+    return fail(ErrorCode::InvalidModel,
+                fmt::format("the file has no {}: it was made without its tokenizer", key),
+                std::string(key));
+  }
   VocabularySource source;
   MINERVA_ASSIGN(source.model, file.get_string("tokenizer.ggml.model"));
   if (file.has("tokenizer.ggml.pre")) {
