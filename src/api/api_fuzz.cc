@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   api::CallContext context;
   context.request_id = "1";
   context.images = size % 2 == 0;
-  for (const auto* parse : {&api::openai::parse_chat_completion, &api::openai::parse_completion}) {
+  for (auto* const parse : {&api::openai::parse_chat_completion, &api::openai::parse_completion}) {
     auto call = parse(body, context);
     if (call) {
       MINERVA_CHECK(call->encoder != nullptr);

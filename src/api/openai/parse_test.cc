@@ -174,12 +174,10 @@ TEST(Parse, WhatCannotBeHonouredIsNamed) {
   EXPECT_EQ(refused_completion(completion(R"(,"tools":[{}])")).message,
             "'tools' belongs to /v1/chat/completions");
   EXPECT_EQ(refused(chat(R"(,"echo":true)")).message, "'echo' belongs to /v1/completions");
-  EXPECT_EQ(
-      refused(
-          chat(
-              R"(,"parallel_tool_calls":false,"tools":[{"type":"function","function":{"name":"f"}}])"))
-          .param,
-      "parallel_tool_calls");
+  EXPECT_EQ(refused(chat(R"(,"parallel_tool_calls":false,)"
+                         R"("tools":[{"type":"function","function":{"name":"f"}}])"))
+                .param,
+            "parallel_tool_calls");
 }
 
 TEST(Parse, AdvisoryFieldsAreTakenWhateverTheyAre) {
