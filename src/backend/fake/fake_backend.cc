@@ -33,6 +33,7 @@ Result<std::vector<TokenId>> prompt_tokens(const std::vector<PromptItem>& prompt
       tokens.insert(tokens.end(), ids->begin(), ids->end());
     } else if (const auto* text = std::get_if<std::string>(&item)) {
       const std::vector<TokenId> ids = FakeModel::encode(*text);
+      if (tokens.empty()) tokens.push_back(FakeModel::kBeginning);
       tokens.insert(tokens.end(), ids.begin(), ids.end());
     } else {
       return refuse(ErrorCode::Unsupported, "the fake backend takes no embeddings as a prompt");
@@ -81,6 +82,7 @@ Result<void> FakeBackend::generate(GenerateRequest request,
     MINERVA_TRY(check_token(id, "logit_bias"));
   }
   for (const TokenId id : request.resume_prefix) MINERVA_TRY(check_token(id, "resume_prefix"));
+  if (!is_loaded()) return refuse(ErrorCode::Unavailable, "no model is loaded");
   MINERVA_ASSIGN(auto prompt, prompt_tokens(request.prompt));
   return worker_->submit(std::move(request), std::move(prompt), std::move(stream));
 }

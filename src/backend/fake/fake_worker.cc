@@ -45,8 +45,10 @@ FakeWorker::~FakeWorker() {
 }
 
 Result<void> FakeWorker::load(std::size_t context_size) {
-  unload();
   std::unique_lock lock(signal_->mutex);
+  if (context_size_ != 0) {
+    return fail(fake_error(ErrorCode::InvalidArgument, "a model is loaded: unload it first"));
+  }
   ++loads_;
   health_ = Health::Starting;
   signal_->changed.notify_all();

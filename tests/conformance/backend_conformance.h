@@ -1,0 +1,44 @@
+// What every backend must do, as one parameterised suite (backend_conformance_test.cc). A file for
+// each backend instantiates it:
+//
+//   INSTANTIATE_TEST_SUITE_P(Fake, BackendConformance, ::testing::Values(fake()), subject_name);
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "backend/backend.h"
+#include "base/clock.h"
+
+namespace minerva::backend {
+
+// A backend, and what the suite must know beforehand. All else it asks of capabilities().
+struct Subject {
+  std::string name;
+  std::function<std::unique_ptr<InferenceBackend>(const Clock& clock)> make;
+  ModelSpec spec;
+  std::size_t context_size = 256;  // the suite loads with this
+  bool reads_files = true;         // a file that is missing is an error
+};
+
+inline std::string subject_name(const ::testing::TestParamInfo<Subject>& info) {
+  return info.param.name;
+}
+
+class BackendConformance : public ::testing::TestWithParam<Subject> {
+ protected:
+  // Made, started and loaded.
+  std::unique_ptr<InferenceBackend> loaded();
+  std::unique_ptr<InferenceBackend> made();
+  // A prompt of this model, the same at each call.
+  static GenerateRequest greedy(const InferenceBackend& engine, std::uint64_t max_tokens,
+                                std::string_view text = "The quick brown fox");
+
+  FakeClock clock_;
+};
+
+}  // namespace minerva::backend

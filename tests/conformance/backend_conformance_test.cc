@@ -1,0 +1,438 @@
+#include "conformance/backend_conformance.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "conformance/recorder.h"
+
+namespace minerva::backend {
+
+using ::testing::HasSubstr;
+using Outcome = EndEvent::Outcome;
+
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(BackendConformance);
+
+std::unique_ptr<InferenceBackend> BackendConformance::made() { return GetParam().make(clock_); }
+
+std::unique_ptr<InferenceBackend> BackendConformance::loaded() {
+  auto engine = made();
+  const auto started = engine->start();
+  EXPECT_TRUE(started) << started.error().message;
+  const auto loaded = engine->load_model(GetParam().spec, GetParam().context_size);
+  EXPECT_TRUE(loaded) << loaded.error().message;
+  return engine;
+}
+
+GenerateRequest BackendConformance::greedy(const InferenceBackend& engine, std::uint64_t max_tokens,
+                                           std::string_view text) {
+  GenerateRequest request;
+  request.id = "conformance";
+  const auto ids = engine.tokenize(text, {.add_special = true});
+  EXPECT_TRUE(ids) << ids.error().message;
+  request.prompt.emplace_back(ids ? *ids : std::vector<TokenId>{});
+  request.sampling.temperature = 0;
+  request.max_tokens = max_tokens;
+  request.ignore_end_of_generation = true;
+  return request;
+}
+
+namespace {
+
+const std::vector<TokenId>& prompt_ids(const GenerateRequest& request) {
+  return std::get<std::vector<TokenId>>(request.prompt.front());
+}
+
+// A stream that pauses its sequence after four events.
+std::shared_ptr<GenerationStream> small_stream() { return std::make_shared<GenerationStream>(4); }
+
+// --- lifecycle ---
+
+TEST_P(BackendConformance, DoesNothingWithoutAModel) {
+  const auto engine = made();
+  EXPECT_TRUE(engine->start());
+  EXPECT_FALSE(engine->is_loaded());
+  EXPECT_EQ(engine->context_size(), 0U);
+  EXPECT_GE(engine->thread_count(), 1U);
+  EXPECT_NE(engine->probe().health, Health::Ready);
+  EXPECT_FALSE(engine->name().empty());
+
+  GenerateRequest request;
+  request.prompt.emplace_back(std::vector<TokenId>{1});
+  const auto stream = std::make_shared<GenerationStream>();
+  const auto refused = engine->generate(std::move(request), stream);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::Unavailable);
+  EXPECT_FALSE(stream->try_pop());
+  EXPECT_FALSE(engine->tokenize("a", {}));
+  EXPECT_FALSE(engine->detokenize(std::vector<TokenId>{1}));
+  EXPECT_TRUE(engine->unload_model());
+}
+
+TEST_P(BackendConformance, LoadsUnloadsAndLoadsAgain) {
+  const auto engine = loaded();
+  EXPECT_TRUE(engine->is_loaded());
+  EXPECT_EQ(engine->context_size(), GetParam().context_size);
+  EXPECT_EQ(engine->probe().health, Health::Ready);
+  const auto first = run(*engine, greedy(*engine, 8)).ids();
+
+  // One model at a time: a second one is refused and leaves the first alone.
+  EXPECT_FALSE(engine->load_model(GetParam().spec, GetParam().context_size));
+  EXPECT_EQ(run(*engine, greedy(*engine, 8)).ids(), first);
+
+  EXPECT_TRUE(engine->unload_model());
+  EXPECT_FALSE(engine->is_loaded());
+  EXPECT_EQ(engine->context_size(), 0U);
+  EXPECT_TRUE(engine->load_model(GetParam().spec, GetParam().context_size));
+  EXPECT_EQ(run(*engine, greedy(*engine, 8)).ids(), first);
+
+  engine->stop(Duration::zero());
+  EXPECT_FALSE(engine->is_loaded());
+}
+
+TEST_P(BackendConformance, AMissingFileIsAnErrorThatNamesIt) {
+  if (!GetParam().reads_files) GTEST_SKIP() << "NOT RUN: this backend reads no files";
+  const auto engine = made();
+  EXPECT_TRUE(engine->start());
+  ModelSpec spec = GetParam().spec;
+  spec.path = "/nonexistent/model.gguf";
+  const auto loaded = engine->load_model(spec, 0);
+  ASSERT_FALSE(loaded);
+  EXPECT_THAT(loaded.error().message, HasSubstr("/nonexistent/model.gguf"));
+  EXPECT_FALSE(engine->is_loaded());
+}
+
+TEST_P(BackendConformance, UnloadingEndsWhatRuns) {
+  const auto engine = loaded();
+  std::vector<std::shared_ptr<GenerationStream>> streams;
+  for (int i = 0; i < 3; ++i) {
+    streams.push_back(small_stream());
+    ASSERT_TRUE(engine->generate(greedy(*engine, 100), streams.back()));
+  }
+  EXPECT_TRUE(engine->unload_model());
+  for (const auto& stream : streams) {
+    const Recording recording = record(*stream);
+    ASSERT_TRUE(recording.end);
+    EXPECT_NE(recording.end->outcome, Outcome::Done);
+  }
+}
+
+// --- what a generation gives ---
+
+TEST_P(BackendConformance, GivesSoManyTokensAndCountsThem) {
+  const auto engine = loaded();
+  for (const std::uint64_t max_tokens : {1U, 2U, 33U}) {
+    const GenerateRequest request = greedy(*engine, max_tokens);
+    const Recording got = run(*engine, request);
+    ASSERT_TRUE(got.end);
+    EXPECT_EQ(got.end->outcome, Outcome::Done);
+    EXPECT_FALSE(got.end->error);
+    EXPECT_EQ(got.token_count(), max_tokens);
+    EXPECT_EQ(got.reasons, (std::map<std::uint32_t, FinishReason>{{0, FinishReason::Length}}));
+    EXPECT_EQ(got.end->usage.completion_tokens, max_tokens);
+    EXPECT_EQ(got.end->usage.prompt_tokens, prompt_ids(request).size());
+    EXPECT_LE(got.end->usage.cached_tokens, got.end->usage.prompt_tokens);
+    EXPECT_EQ(got.end->engine, engine->name());
+  }
+}
+
+TEST_P(BackendConformance, BytesAreThoseOfTheTokens) {
+  const auto engine = loaded();
+  const Recording got = run(*engine, greedy(*engine, 64));
+  std::vector<TokenId> with_text;
+  for (const TokenEvent& token : got.tokens.at(0)) {
+    ASSERT_TRUE(token.id);
+    // Control tokens have no text in an answer.
+    if (!token.bytes.empty()) with_text.push_back(*token.id);
+  }
+  EXPECT_EQ(engine->detokenize(with_text).value(), got.bytes());
+}
+
+TEST_P(BackendConformance, TextGoesToTokensAndBack) {
+  const auto engine = loaded();
+  for (const std::string text : {"Hello, world!", "a", " two  spaces ", "line\nbreak\ttab",
+                                 "é漢😀 and more", "0123456789"}) {
+    const auto ids = engine->tokenize(text, {});
+    ASSERT_TRUE(ids) << ids.error().message;
+    EXPECT_FALSE(ids->empty());
+    EXPECT_EQ(engine->detokenize(*ids).value(), text);
+  }
+  EXPECT_TRUE(engine->tokenize("", {})->empty());
+}
+
+// Special tokens are added to a text as the model asks.
+TEST_P(BackendConformance, ATextPromptIsItsTokens) {
+  const auto engine = loaded();
+  if (engine->capabilities().text_prompts == Support::No) {
+    GTEST_SKIP() << "NOT RUN: this backend takes no text";
+  }
+  const GenerateRequest by_tokens = greedy(*engine, 16);
+  GenerateRequest by_text = by_tokens;
+  by_text.prompt = {std::string("The quick brown fox")};
+  EXPECT_EQ(run(*engine, by_text).ids(), run(*engine, by_tokens).ids());
+}
+
+TEST_P(BackendConformance, GreedyAnswersAreAlwaysTheSame) {
+  const auto engine = loaded();
+  const auto first = run(*engine, greedy(*engine, 48)).ids();
+  EXPECT_EQ(run(*engine, greedy(*engine, 48)).ids(), first);
+  EXPECT_NE(run(*engine, greedy(*engine, 48, "Something else")).ids(), first);
+  const auto other = loaded();
+  EXPECT_EQ(run(*other, greedy(*other, 48)).ids(), first);
+}
+
+TEST_P(BackendConformance, TheSameSeedGivesTheSameAnswer) {
+  const auto engine = loaded();
+  if (engine->capabilities().seed == Support::No) GTEST_SKIP() << "NOT RUN: no seeds";
+  GenerateRequest request = greedy(*engine, 48);
+  request.sampling.temperature = 1.5F;
+  request.sampling.seed = 7;
+  const Recording first = run(*engine, request);
+  EXPECT_EQ(first.end->seed, 7U);
+  EXPECT_EQ(run(*engine, request).ids(), first.ids());
+  request.sampling.seed = 8;
+  EXPECT_NE(run(*engine, request).ids(), first.ids());
+  // A seed that the backend drew itself can be asked for again.
+  request.sampling.seed.reset();
+  const Recording drawn = run(*engine, request);
+  request.sampling.seed = drawn.end->seed;
+  EXPECT_EQ(run(*engine, request).ids(), drawn.ids());
+}
+
+TEST_P(BackendConformance, SeveralChoicesOfOnePrompt) {
+  const auto engine = loaded();
+  if (engine->capabilities().choices_max < 3) GTEST_SKIP() << "NOT RUN: one choice only";
+  GenerateRequest request = greedy(*engine, 24);
+  request.n = 3;
+  request.sampling.temperature = 1.5F;
+  request.sampling.seed = 1;
+  const Recording got = run(*engine, request);
+  ASSERT_EQ(got.tokens.size(), 3U);
+  EXPECT_EQ(got.reasons.size(), 3U);
+  for (std::uint32_t i = 0; i < 3; ++i) EXPECT_EQ(got.ids(i).size(), 24U);
+  EXPECT_NE(got.ids(0), got.ids(1));
+  EXPECT_NE(got.ids(1), got.ids(2));
+  EXPECT_EQ(got.end->usage.completion_tokens, 72U);
+  EXPECT_EQ(got.end->usage.prompt_tokens, prompt_ids(request).size());
+  const Recording again = run(*engine, request);
+  for (std::uint32_t i = 0; i < 3; ++i) EXPECT_EQ(again.ids(i), got.ids(i));
+}
+
+TEST_P(BackendConformance, LogprobsAreThoseOfADistribution) {
+  const auto engine = loaded();
+  if (engine->capabilities().logprobs == Support::No) GTEST_SKIP() << "NOT RUN: no logprobs";
+  GenerateRequest request = greedy(*engine, 16);
+  const auto without = run(*engine, request);
+  for (const TokenEvent& token : without.tokens.at(0)) {
+    EXPECT_FALSE(token.logprob);
+    EXPECT_TRUE(token.top.empty());
+  }
+  request.logprobs = 3;
+  const auto got = run(*engine, request);
+  EXPECT_EQ(got.ids(), without.ids());
+  for (const TokenEvent& token : got.tokens.at(0)) {
+    ASSERT_TRUE(token.logprob);
+    EXPECT_LE(*token.logprob, 1e-4F);
+    ASSERT_LE(token.top.size(), 3U);
+    ASSERT_FALSE(token.top.empty());
+    EXPECT_EQ(token.top.front().id, *token.id);  // greedy takes the likeliest
+    EXPECT_EQ(token.top.front().logprob, *token.logprob);
+    double sum = 0;
+    for (const TokenLogprob& likely : token.top)
+      sum += std::exp(static_cast<double>(likely.logprob));
+    EXPECT_LE(sum, 1.001);
+    EXPECT_TRUE(std::ranges::is_sorted(token.top, std::greater{}, &TokenLogprob::logprob));
+  }
+  request.logprobs = 0;
+  for (const TokenEvent& token : run(*engine, request).tokens.at(0)) {
+    EXPECT_TRUE(token.logprob);
+    EXPECT_TRUE(token.top.empty());
+  }
+}
+
+TEST_P(BackendConformance, LogitBiasForcesAndForbids) {
+  const auto engine = loaded();
+  GenerateRequest request = greedy(*engine, 1);
+  const TokenId usual = run(*engine, request).ids().at(0);
+  request.sampling.logit_bias = {{usual, -1000.0F}};
+  const TokenId other = run(*engine, request).ids().at(0);
+  EXPECT_NE(other, usual);
+  const TokenId forced = engine->tokenize("x", {})->front();
+  request.sampling.logit_bias = {{forced, 1000.0F}};
+  EXPECT_EQ(run(*engine, request).ids().at(0), forced);
+}
+
+TEST_P(BackendConformance, GoesOnBehindAResumePrefix) {
+  const auto engine = loaded();
+  GenerateRequest request = greedy(*engine, 24);
+  const auto whole = run(*engine, request).ids();
+  request.resume_prefix.assign(whole.begin(), whole.begin() + 9);
+  request.max_tokens = 15;
+  const Recording rest = run(*engine, request);
+  EXPECT_EQ(rest.ids(), std::vector<TokenId>(whole.begin() + 9, whole.end()));
+  EXPECT_EQ(rest.end->usage.completion_tokens, 15U);
+}
+
+// --- limits ---
+
+TEST_P(BackendConformance, APromptThatLeavesNoRoomIsRefusedWithBothNumbers) {
+  const auto engine = loaded();
+  const std::size_t context = engine->context_size();
+  const TokenId token = engine->tokenize("a", {})->front();
+  for (const std::size_t length : {context, context + 7}) {
+    GenerateRequest request = greedy(*engine, 1);
+    request.prompt = {std::vector<TokenId>(length, token)};
+    const auto refused = engine->generate(std::move(request), small_stream());
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::ContextExceeded);
+    EXPECT_THAT(refused.error().message, HasSubstr(std::to_string(length)));
+    EXPECT_THAT(refused.error().message, HasSubstr(std::to_string(context)));
+  }
+}
+
+TEST_P(BackendConformance, AFullContextEndsWithLength) {
+  const auto engine = loaded();
+  GenerateRequest request = greedy(*engine, 1);
+  request.prompt = {
+      std::vector<TokenId>(engine->context_size() - 5, engine->tokenize("a", {})->front())};
+  for (const bool limited : {false, true}) {
+    request.max_tokens = limited ? std::optional<std::uint64_t>(1000) : std::nullopt;
+    const Recording got = run(*engine, request);
+    EXPECT_EQ(got.token_count(), 5U);
+    EXPECT_EQ(got.reasons.at(0), FinishReason::Length);
+    EXPECT_EQ(got.end->outcome, Outcome::Done);
+  }
+}
+
+TEST_P(BackendConformance, WhatCannotBeDoneIsRefusedAtOnce) {
+  const auto engine = loaded();
+  const auto refused = [&](auto change) {
+    GenerateRequest request = greedy(*engine, 1);
+    change(request);
+    const auto stream = std::make_shared<GenerationStream>();
+    const auto result = engine->generate(std::move(request), stream);
+    EXPECT_FALSE(result);
+    EXPECT_FALSE(stream->try_pop());
+    return result ? std::string() : result.error().message;
+  };
+  const Capabilities can = engine->capabilities();
+  EXPECT_NE(refused([](auto& r) { r.prompt.clear(); }), "");
+  EXPECT_NE(refused([](auto& r) { r.prompt = {std::vector<TokenId>{}}; }), "");
+  EXPECT_THAT(refused([](auto& r) { r.prompt = {std::vector<TokenId>{1'000'000'000}}; }),
+              HasSubstr("1000000000"));
+  EXPECT_NE(refused([](auto& r) { r.prompt = {std::vector<TokenId>{-1}}; }), "");
+  EXPECT_THAT(refused([](auto& r) { r.sampling.logit_bias = {{1'000'000'000, 1.0F}}; }),
+              HasSubstr("1000000000"));
+  EXPECT_NE(refused([](auto& r) { r.n = 0; }), "");
+  EXPECT_NE(refused([&](auto& r) { r.n = can.choices_max + 1; }), "");
+  if (can.images == Support::No) {
+    EXPECT_NE(refused([](auto& r) { r.prompt = {EmbeddingBlock{{1.0F}, 1}}; }), "");
+  }
+  if (can.constraints == Support::No) {
+    EXPECT_NE(refused([](auto& r) { r.constraint = ConstraintSpec{}; }), "");
+  }
+  // None of it has harmed the engine.
+  EXPECT_EQ(run(*engine, greedy(*engine, 4)).token_count(), 4U);
+}
+
+// --- cancelling, slow readers, deadlines, many at once ---
+
+TEST_P(BackendConformance, CancelledBeforeItBegins) {
+  const auto engine = loaded();
+  const auto stream = small_stream();
+  stream->cancel();
+  ASSERT_TRUE(engine->generate(greedy(*engine, 100), stream));
+  const Recording got = record(*stream);
+  EXPECT_EQ(got.end->outcome, Outcome::Cancelled);
+  EXPECT_EQ(got.token_count(), 0U);
+}
+
+TEST_P(BackendConformance, CancelledWhileItRuns) {
+  const auto engine = loaded();
+  const auto alone = run(*engine, greedy(*engine, 32)).ids();
+  for (int round = 0; round < 5; ++round) {
+    const auto cancelled = small_stream();
+    ASSERT_TRUE(engine->generate(greedy(*engine, 200), cancelled));
+    const auto other = std::make_shared<GenerationStream>();
+    ASSERT_TRUE(engine->generate(greedy(*engine, 32), other));
+    while (const auto event = cancelled->pop_for(std::chrono::minutes(1))) {
+      if (std::holds_alternative<TokenEvent>(*event)) break;
+    }
+    cancelled->cancel();
+    const Recording got = record(*cancelled);
+    EXPECT_EQ(got.end->outcome, Outcome::Cancelled);
+    EXPECT_LT(got.end->usage.completion_tokens, 200U);
+    // Its neighbour notices nothing.
+    EXPECT_EQ(record(*other).ids(), alone);
+  }
+}
+
+TEST_P(BackendConformance, ASlowReaderPausesOnlyItself) {
+  const auto engine = loaded();
+  const auto alone = run(*engine, greedy(*engine, 60)).ids();
+  const auto slow = small_stream();
+  ASSERT_TRUE(engine->generate(greedy(*engine, 60), slow));
+  // The neighbours go on while nobody reads the slow one, and take more steps than it would need.
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(run(*engine, greedy(*engine, 100)).token_count(), 100U);
+  EXPECT_TRUE(slow->paused());
+  const Recording got = record(*slow);
+  EXPECT_EQ(got.ids(), alone);  // nothing lost, nothing twice
+  EXPECT_EQ(got.end->outcome, Outcome::Done);
+}
+
+TEST_P(BackendConformance, ADeadlineEndsARequest) {
+  const auto engine = loaded();
+  GenerateRequest late = greedy(*engine, 100);
+  late.deadline = clock_.now() - std::chrono::seconds(1);
+  const auto stream = std::make_shared<GenerationStream>();
+  if (const auto accepted = engine->generate(std::move(late), stream); !accepted) {
+    EXPECT_EQ(accepted.error().code, ErrorCode::Timeout);
+  } else {
+    const Recording got = record(*stream);
+    EXPECT_EQ(got.end->outcome, Outcome::Failed);
+    EXPECT_EQ(got.end->error.value().code, ErrorCode::Timeout);
+    EXPECT_LT(got.token_count(), 100U);
+  }
+
+  // One that passes while the request runs; the unread stream keeps it from finishing before.
+  GenerateRequest timed = greedy(*engine, 100);
+  timed.deadline = clock_.now() + std::chrono::hours(1);
+  const auto unread = small_stream();
+  ASSERT_TRUE(engine->generate(std::move(timed), unread));
+  clock_.advance(std::chrono::hours(2));
+  const Recording got = record(*unread);
+  EXPECT_EQ(got.end->outcome, Outcome::Failed);
+  EXPECT_EQ(got.end->error.value().code, ErrorCode::Timeout);
+  EXPECT_LT(got.token_count(), 100U);
+}
+
+TEST_P(BackendConformance, SixteenAtOnceGetWhatEachGetsAlone) {
+  const auto engine = loaded();
+  constexpr std::size_t kRequests = 16;
+  const bool sampled = engine->capabilities().load_invariant == Support::Yes;
+  std::vector<GenerateRequest> requests;
+  for (std::size_t i = 0; i < kRequests; ++i) {
+    requests.push_back(greedy(*engine, 20 + i, "Request " + std::string(i, 'x')));
+    if (sampled && i % 2 == 1) {
+      requests.back().sampling.temperature = 1.0F;
+      requests.back().sampling.seed = i;
+    }
+  }
+  std::vector<std::vector<TokenId>> alone;
+  for (const auto& request : requests) alone.push_back(run(*engine, request).ids());
+  std::vector<std::shared_ptr<GenerationStream>> streams;
+  for (const auto& request : requests) {
+    streams.push_back(std::make_shared<GenerationStream>());
+    ASSERT_TRUE(engine->generate(request, streams.back()));
+  }
+  for (std::size_t i = 0; i < kRequests; ++i) {
+    EXPECT_EQ(record(*streams[i]).ids(), alone[i]) << "request " << i;
+  }
+}
+
+}  // namespace
+}  // namespace minerva::backend
