@@ -23,11 +23,12 @@ kernels::Activations ActivationBuffer::Quantized::view(std::size_t tokens, std::
   return {tokens, cols, group, q.data(), scales.data(), sums.data()};
 }
 
-void ActivationBuffer::quantize(const kernels::KernelTable& kernels, std::size_t begin,
-                                std::size_t end) {
+void ActivationBuffer::quantize(const kernels::KernelTable& kernels, std::size_t tokens,
+                                std::size_t begin, std::size_t end) {
+  MINERVA_DCHECK(tokens <= tokens_);
   for (Quantized& form : forms_) {
     if (form.group == 0) continue;
-    kernels.quantize(values_.data(), cols_, begin, end, form.view(tokens_, cols_));
+    kernels.quantize(values_.data(), cols_, begin, end, form.view(tokens, cols_));
   }
 }
 

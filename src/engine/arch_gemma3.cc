@@ -30,9 +30,9 @@ Result<ModelConfig> read_gemma3(const formats::GgufFile& file) {
   }
   MINERVA_ASSIGN(const std::uint64_t window, file.get_uint("gemma3.attention.sliding_window"));
   if (window == 0 || window > kWindowMax) {
-    return fail(ErrorCode::InvalidModel,
-                fmt::format("gemma3.attention.sliding_window is {}, outside 1 to {}", window,
-                            kWindowMax));
+    return fail(
+        ErrorCode::InvalidModel,
+        fmt::format("gemma3.attention.sliding_window is {}, outside 1 to {}", window, kWindowMax));
   }
   config.ropes[0].halves = true;
   RopeConfig local = config.ropes[0];

@@ -4,8 +4,6 @@
 
 namespace minerva::engine {
 
-Result<ModelConfig> read_llama(const formats::GgufFile& file) {
-  return read_common(file, "llama");
-}
+Result<ModelConfig> read_llama(const formats::GgufFile& file) { return read_common(file, "llama"); }
 
 }  // namespace minerva::engine

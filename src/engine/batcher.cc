@@ -46,9 +46,9 @@ struct Batcher::Sequence {
   }
 };
 
-Batcher::Batcher(std::unique_ptr<Decoder> decoder, KvPool& kv,
-                 std::unique_ptr<Scheduler> scheduler, const kernels::KernelTable& kernels,
-                 Options options, const Clock& clock, Metrics& metrics)
+Batcher::Batcher(std::unique_ptr<Decoder> decoder, KvPool& kv, std::unique_ptr<Scheduler> scheduler,
+                 const kernels::KernelTable& kernels, Options options, const Clock& clock,
+                 Metrics& metrics)
     : decoder_(std::move(decoder)),
       kv_(kv),
       scheduler_(std::move(scheduler)),
@@ -312,9 +312,8 @@ void Batcher::advance(Sequence& sequence, std::span<float> logits) {
       return;
     }
   }
-  const TokenId token =
-      sampler_.sample(logits, ask.sampling, {ask.prompt, sequence.output(), sequence.choice},
-                      sequence.mask.get());
+  const TokenId token = sampler_.sample(
+      logits, ask.sampling, {ask.prompt, sequence.output(), sequence.choice}, sequence.mask.get());
   if (sequence.mask != nullptr) {
     if (auto accepted = sequence.mask->accept(token); !accepted) {
       end_request(request, std::move(accepted).error(), false);

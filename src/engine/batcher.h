@@ -59,11 +59,11 @@ struct BatchRequest {
   std::vector<TokenId> prompt;         // not empty
   std::vector<TokenId> resume_prefix;  // counts as generated already
   SamplingSettings sampling;
-  std::unique_ptr<LogitMask> mask;     // may be null
+  std::unique_ptr<LogitMask> mask;  // may be null
   std::uint32_t n = 1;
-  std::size_t max_tokens = 0;          // generated tokens a choice, resume_prefix included
+  std::size_t max_tokens = 0;  // generated tokens a choice, resume_prefix included
   bool ignore_end_of_generation = false;
-  std::int32_t logprobs = -1;          // -1: none; k: of the chosen and the k likeliest
+  std::int32_t logprobs = -1;  // -1: none; k: of the chosen and the k likeliest
   bool interactive = true;
   std::optional<TimePoint> deadline;
   std::shared_ptr<BatchSink> sink;
@@ -72,10 +72,10 @@ struct BatchRequest {
 class Batcher {
  public:
   struct Options {
-    std::size_t context = 0;          // tokens a sequence may hold
-    std::size_t vocabulary = 0;       // ids that may be chosen; the model may have more rows
-    std::size_t waiting_max = 512;    // requests inside; more are refused
-    std::size_t sequences_max = 64;   // that run in one step
+    std::size_t context = 0;         // tokens a sequence may hold
+    std::size_t vocabulary = 0;      // ids that may be chosen; the model may have more rows
+    std::size_t waiting_max = 512;   // requests inside; more are refused
+    std::size_t sequences_max = 64;  // that run in one step
     Duration paused_max = std::chrono::seconds(60);  // then a slow reader is cut off
     std::vector<TokenId> end_of_generation;
   };

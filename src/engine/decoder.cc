@@ -149,7 +149,7 @@ void Decoder::embed(unsigned thread) {
     }
     k_.rms_norm(x, model_->layer(0).attention_norm.data(), c.width, c.norm_eps, s_->normed.row(t));
   }
-  s_->normed.quantize(k_, mine.begin, mine.end);
+  s_->normed.quantize(k_, s_->tokens.size(), mine.begin, mine.end);
 }
 
 void Decoder::attention(unsigned thread, std::size_t layer) {
@@ -188,13 +188,13 @@ void Decoder::attention(unsigned thread, std::size_t layer) {
   for (std::size_t i = work.begin; i < work.end; ++i) attend(i / c.kv_heads, i % c.kv_heads, layer);
 
   pool_.barrier();
-  s_->attended.quantize(k_, tokens.begin, tokens.end);
+  s_->attended.quantize(k_, count, tokens.begin, tokens.end);
 
   pool_.barrier();
-  const Share rows = share_of(w.attention_out.rows_padded() / kernels::kPanelRows, thread,
-                              pool_.size());
-  s_->attended.multiply(k_, w.attention_out, count, rows.begin, rows.end,
-                        s_->branch.values.data(), s_->branch.stride);
+  const Share rows =
+      share_of(w.attention_out.rows_padded() / kernels::kPanelRows, thread, pool_.size());
+  s_->attended.multiply(k_, w.attention_out, count, rows.begin, rows.end, s_->branch.values.data(),
+                        s_->branch.stride);
 
   pool_.barrier();
   add_branch(thread, w.post_attention_norm, w.ff_norm);
@@ -301,13 +301,12 @@ void Decoder::feed_forward(unsigned thread, std::size_t layer) {
   const std::size_t end = std::min(rows.end * kernels::kPanelRows, c.ff_width);
   const auto join = c.activation == Activation::Silu ? k_.silu_mul : k_.gelu_tanh_mul;
   for (std::size_t t = 0; t < count; ++t) {
-    join(s_->gate.row(t) + begin, s_->up.row(t) + begin, end - begin,
-         s_->activated.row(t) + begin);
+    join(s_->gate.row(t) + begin, s_->up.row(t) + begin, end - begin, s_->activated.row(t) + begin);
   }
 
   pool_.barrier();
   const Share tokens = tokens_of(thread);
-  s_->activated.quantize(k_, tokens.begin, tokens.end);
+  s_->activated.quantize(k_, count, tokens.begin, tokens.end);
 
   pool_.barrier();
   const Share down = share_of(w.down.rows_padded() / kernels::kPanelRows, thread, pool_.size());
@@ -333,7 +332,7 @@ void Decoder::add_branch(unsigned thread, std::span<const float> post_norm,
       k_.rms_norm(x, next_norm.data(), c.width, c.norm_eps, s_->normed.row(t));
     }
   }
-  if (!next_norm.empty()) s_->normed.quantize(k_, mine.begin, mine.end);
+  if (!next_norm.empty()) s_->normed.quantize(k_, s_->tokens.size(), mine.begin, mine.end);
 }
 
 void Decoder::output(unsigned thread) {
@@ -346,7 +345,7 @@ void Decoder::output(unsigned thread) {
     k_.rms_norm(s_->residual.row(s_->logit_rows[i]), model_->output_norm().data(), c.width,
                 c.norm_eps, s_->final_normed.row(i));
   }
-  s_->final_normed.quantize(k_, mine.begin, mine.end);
+  s_->final_normed.quantize(k_, count, mine.begin, mine.end);
 
   pool_.barrier();
   const Share rows =

@@ -26,8 +26,7 @@ KvLayout::KvLayout(const ModelConfig& config)
     places_.push_back({group, groups_[group].layers++});
   }
   for (KvGroup& group : groups_) {
-    group.page_bytes =
-        group.layers * kv_heads_ * 2 * head_dim_ * kPage * sizeof(std::uint16_t);
+    group.page_bytes = group.layers * kv_heads_ * 2 * head_dim_ * kPage * sizeof(std::uint16_t);
   }
 }
 
@@ -71,8 +70,8 @@ Result<std::unique_ptr<KvPool>> KvPool::create(KvLayout layout, std::uint64_t bu
   std::vector<Arena> arenas;
   std::size_t total = 0;
   for (std::size_t g = 0; g < layout.groups().size(); ++g) {
-    const auto pages = static_cast<std::size_t>(
-        static_cast<double>(layout.pages_for(g, positions)) * sequences);
+    const auto pages =
+        static_cast<std::size_t>(static_cast<double>(layout.pages_for(g, positions)) * sequences);
     Arena arena;
     const std::size_t values = pages * layout.groups()[g].page_bytes / sizeof(std::uint16_t);
     // Uninitialised: the system gives real memory only to pages that are written.
@@ -192,9 +191,7 @@ void KvPool::drop_out_of_sight(SequenceKv& kv) {
   }
 }
 
-void KvPool::release(SequenceKv& kv) {
-  truncate(kv, 0);
-}
+void KvPool::release(SequenceKv& kv) { truncate(kv, 0); }
 
 bool KvPool::can_ever_hold(std::size_t positions) const {
   for (std::size_t g = 0; g < arenas_.size(); ++g) {

@@ -25,7 +25,7 @@ inline constexpr std::size_t kChunkMax = 512;
 
 // Which layers share page tables.
 struct KvGroup {
-  std::size_t window = 0;   // 0: all positions are kept
+  std::size_t window = 0;  // 0: all positions are kept
   std::size_t layers = 0;
   std::size_t page_bytes = 0;
 };

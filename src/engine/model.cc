@@ -91,10 +91,10 @@ class Loader {
   // model is refused instead.
   Result<void> refuse_unknown(const std::string& prefix) const {
     static constexpr std::string_view kKnown[] = {
-        "attn_norm.weight",   "ffn_norm.weight",     "attn_q_norm.weight",
-        "attn_k_norm.weight", "attn_q.weight",       "post_attention_norm.weight",
-        "attn_k.weight",      "attn_v.weight",       "attn_output.weight",
-        "ffn_gate.weight",    "ffn_up.weight",       "ffn_down.weight",
+        "attn_norm.weight",    "ffn_norm.weight", "attn_q_norm.weight",
+        "attn_k_norm.weight",  "attn_q.weight",   "post_attention_norm.weight",
+        "attn_k.weight",       "attn_v.weight",   "attn_output.weight",
+        "ffn_gate.weight",     "ffn_up.weight",   "ffn_down.weight",
         "post_ffw_norm.weight"};
     for (const GgufTensor& t : file_.tensors()) {
       if (!t.name.starts_with(prefix)) continue;
@@ -119,8 +119,8 @@ class Loader {
     pool.run([&](unsigned) {
       for (std::size_t i = next++; i < jobs_.size(); i = next++) {
         const GgufTensor& source = *jobs_[i].source;
-        auto packed = PackedWeight::pack(source.type, source.data, source.dims[1], source.dims[0],
-                                         mode);
+        auto packed =
+            PackedWeight::pack(source.type, source.data, source.dims[1], source.dims[0], mode);
         if (!packed) {
           const std::lock_guard lock(mutex);
           outcome = fail(std::move(packed).error().in("tensor " + source.name));
@@ -166,8 +166,7 @@ Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const GgufFile>
   model->numerics_ = numerics;
   model->weight_bytes_ = model->output_.bytes();
   for (const LayerWeights& l : model->layers_) {
-    for (const PackedWeight* w :
-         {&l.q, &l.k, &l.v, &l.attention_out, &l.gate, &l.up, &l.down}) {
+    for (const PackedWeight* w : {&l.q, &l.k, &l.v, &l.attention_out, &l.gate, &l.up, &l.down}) {
       model->weight_bytes_ += w->bytes();
     }
   }

@@ -28,8 +28,8 @@ struct LayerWeights {
   std::vector<float> post_attention_norm;  // [width], with ModelConfig::post_norms
   std::vector<float> ff_norm;              // [width]
   std::vector<float> post_ff_norm;         // [width], with ModelConfig::post_norms
-  PackedWeight q, k, v, attention_out;     // [heads*dim][width], [kv_heads*dim][width], ., [width][.]
-  PackedWeight gate, up, down;             // [ff][width], [ff][width], [width][ff]
+  PackedWeight q, k, v, attention_out;  // [heads*dim][width], [kv_heads*dim][width], ., [width][.]
+  PackedWeight gate, up, down;          // [ff][width], [ff][width], [width][ff]
 };
 
 class Model {

@@ -30,8 +30,8 @@ constexpr std::array kArchitectures = {
 Result<std::size_t> count(const GgufFile& file, const std::string& key, std::uint64_t max) {
   MINERVA_ASSIGN(const std::uint64_t value, file.get_uint(key));
   if (value == 0 || value > max) {
-    return fail(ErrorCode::InvalidModel,
-                fmt::format("{} is {}, outside 1 to {}", key, value, max), key);
+    return fail(ErrorCode::InvalidModel, fmt::format("{} is {}, outside 1 to {}", key, value, max),
+                key);
   }
   return static_cast<std::size_t>(value);
 }
@@ -119,8 +119,8 @@ Result<ModelConfig> read_common(const GgufFile& file, std::string_view architect
   MINERVA_ASSIGN(config.ff_width, count(file, prefix + "feed_forward_length", kWidthMax));
   MINERVA_ASSIGN(config.trained_context, count(file, prefix + "context_length", kContextMax));
   MINERVA_ASSIGN(config.heads, count(file, prefix + "attention.head_count", kHeadsMax));
-  MINERVA_ASSIGN(config.kv_heads, count_or(file, prefix + "attention.head_count_kv", kHeadsMax,
-                                           config.heads));
+  MINERVA_ASSIGN(config.kv_heads,
+                 count_or(file, prefix + "attention.head_count_kv", kHeadsMax, config.heads));
   if (config.heads % config.kv_heads != 0) {
     return fail(ErrorCode::InvalidModel,
                 fmt::format("{}attention.head_count is {}, not a multiple of head_count_kv, {}",
@@ -148,8 +148,8 @@ Result<ModelConfig> read_common(const GgufFile& file, std::string_view architect
   MINERVA_ASSIGN(config.vocabulary, vocabulary_size(file));
 
   RopeConfig rope;
-  MINERVA_ASSIGN(rope.n_rot, count_or(file, prefix + "rope.dimension_count", kHeadDimMax,
-                                      config.head_dim));
+  MINERVA_ASSIGN(rope.n_rot,
+                 count_or(file, prefix + "rope.dimension_count", kHeadDimMax, config.head_dim));
   if (rope.n_rot % 2 != 0 || rope.n_rot > config.head_dim) {
     return fail(ErrorCode::InvalidModel,
                 fmt::format("{}rope.dimension_count is {}; it must be even and at most the head's "

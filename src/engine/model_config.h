@@ -34,7 +34,7 @@ struct LayerConfig {
 struct ModelConfig {
   std::string architecture;
   std::string name;
-  std::size_t width = 0;     // of the residual stream
+  std::size_t width = 0;  // of the residual stream
   std::size_t heads = 0;
   std::size_t kv_heads = 0;
   std::size_t head_dim = 0;

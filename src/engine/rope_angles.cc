@@ -34,10 +34,18 @@ void sin_cos(double x, double& sin, double& cos) {
   s = r + r * (r2 * s);
   c = 1.0 + r2 * c;
   switch (static_cast<long long>(k) & 3) {
-    case 0: sin = s, cos = c; break;
-    case 1: sin = c, cos = -s; break;
-    case 2: sin = -s, cos = -c; break;
-    default: sin = -c, cos = s; break;
+    case 0:
+      sin = s, cos = c;
+      break;
+    case 1:
+      sin = c, cos = -s;
+      break;
+    case 2:
+      sin = -s, cos = -c;
+      break;
+    default:
+      sin = -c, cos = s;
+      break;
   }
 }
 

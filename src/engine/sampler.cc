@@ -26,8 +26,8 @@ void for_each_count(const std::vector<TokenId>& sorted, const Each& each) {
 void Sampler::penalise(std::span<float> logits, const SamplingSettings& s,
                        const SamplingPoint& at) {
   if (s.repetition_penalty != 1) {
-    const std::size_t window = s.repetition_window == 0 ? at.prompt.size() + at.output.size()
-                                                        : s.repetition_window;
+    const std::size_t window =
+        s.repetition_window == 0 ? at.prompt.size() + at.output.size() : s.repetition_window;
     const std::size_t of_output = std::min(window, at.output.size());
     const std::size_t of_prompt = std::min(window - of_output, at.prompt.size());
     seen_.assign(at.output.end() - static_cast<std::ptrdiff_t>(of_output), at.output.end());

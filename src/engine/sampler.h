@@ -1,6 +1,6 @@
-// Chooses the next token from logits. A pure function of the logits, the settings, the tokens so far
-// and one uniform number for (seed, choice, output position): nothing else of the past or of other
-// sequences matters. In order:
+// Chooses the next token from logits. A pure function of the logits, the settings, the tokens so
+// far and one uniform number for (seed, choice, output position): nothing else of the past or of
+// other sequences matters. In order:
 //
 //   logit_bias  ->  repetition, presence and frequency penalties  ->  constraint
 //   temperature 0: the largest logit
@@ -57,16 +57,15 @@ class Sampler {
   explicit Sampler(const kernels::KernelTable& kernels) : k_(kernels) {}
 
   // Chooses a token; `logits` is overwritten. The mask may be null.
-  TokenId sample(std::span<float> logits, const SamplingSettings& settings,
-                 const SamplingPoint& at, LogitMask* mask);
+  TokenId sample(std::span<float> logits, const SamplingSettings& settings, const SamplingPoint& at,
+                 LogitMask* mask);
 
   // Of the untouched logits: ask before sample().
   Logprobs logprobs(std::span<const float> logits, std::size_t top);
   float logprob_of(std::span<const float> logits, TokenId id) const;
 
  private:
-  void penalise(std::span<float> logits, const SamplingSettings& settings,
-                const SamplingPoint& at);
+  void penalise(std::span<float> logits, const SamplingSettings& settings, const SamplingPoint& at);
   TokenId draw(std::span<float> logits, const SamplingSettings& settings, double uniform);
 
   struct Candidate {

@@ -11,8 +11,8 @@ namespace minerva::engine {
 
 // A sequence that could run, oldest first.
 struct Runnable {
-  std::size_t pending = 0;   // tokens not yet in the KV cache: 1 when decoding
-  bool decoding = false;     // it has made a token
+  std::size_t pending = 0;  // tokens not yet in the KV cache: 1 when decoding
+  bool decoding = false;    // it has made a token
   bool interactive = true;
 };
 

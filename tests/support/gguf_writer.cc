@@ -99,6 +99,11 @@ GgufWriter& GgufWriter::add_u32s(std::string_view key, std::span<const std::uint
   return add_array(key, GgufType::U32, values);
 }
 
+GgufWriter& GgufWriter::remove(std::string_view key) {
+  std::erase_if(entries_, [key](const Entry& entry) { return entry.key == key; });
+  return *this;
+}
+
 GgufWriter& GgufWriter::add_tensor(std::string_view name, DType type,
                                    std::span<const std::uint64_t> dims, Bytes data) {
   tensors_.push_back({std::string(name),

@@ -40,6 +40,9 @@ class GgufWriter {
   // Any type id with any bytes after it.
   GgufWriter& add_raw(std::string_view key, std::uint32_t type_id, Bytes value);
 
+  // Takes a key out again.
+  GgufWriter& remove(std::string_view key);
+
   // `dims`: fastest first. `data`: the blocks as they shall lie in the file.
   GgufWriter& add_tensor(std::string_view name, formats::DType type,
                          std::span<const std::uint64_t> dims, Bytes data);

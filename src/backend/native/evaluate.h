@@ -20,8 +20,8 @@ namespace minerva::backend {
 struct EvalOptions {
   // Tokens a window. 0: the default (the context, or 512 with `windows`).
   std::size_t context = 0;
-  // False: one window from the start of the text, every position but the first scored. True: as many
-  // windows as the text fills, the second half of each scored.
+  // False: one window from the start of the text, every position but the first scored. True: as
+  // many windows as the text fills, the second half of each scored.
   bool windows = false;
   std::size_t tokens_max = 0;  // stop after so many tokens of the text; 0: all of it
   bool kl_to_f32 = false;      // run the float32 model beside it
@@ -32,7 +32,7 @@ struct EvalOptions {
 };
 
 struct EvalReport {
-  std::size_t text_tokens = 0;    // of the whole text
+  std::size_t text_tokens = 0;  // of the whole text
   std::size_t windows = 0;
   std::size_t window_tokens = 0;  // of each
   std::size_t scored = 0;         // predictions
@@ -41,7 +41,7 @@ struct EvalReport {
   // With kl_to_f32.
   double mean_kl = 0;
   double worst_kl = 0;
-  double same_argmax = 0;         // share of positions
+  double same_argmax = 0;  // share of positions
   double f32_perplexity = 0;
 };
 

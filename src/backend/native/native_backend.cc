@@ -135,14 +135,13 @@ Result<void> NativeBackend::load_model(const ModelSpec& spec, std::size_t contex
                  choose_context(config, context_size, options_.context_default, kv_free));
   engine::KvLayout layout(config);
   const std::uint64_t one = layout.bytes_for(next->context);
-  MINERVA_ASSIGN(next->kv, engine::KvPool::create(std::move(layout),
-                                                  std::min(kv_free, kFullSequencesMax * one),
-                                                  next->context));
+  MINERVA_ASSIGN(next->kv,
+                 engine::KvPool::create(std::move(layout),
+                                        std::min(kv_free, kFullSequencesMax * one), next->context));
 
   engine::Decoder::Limits limits;
   limits.tokens = std::min(options_.schedule.tokens, engine::kChunkMax);
-  auto decoder =
-      std::make_unique<engine::Decoder>(next->model, *next->kv, pool_, kernels_, limits);
+  auto decoder = std::make_unique<engine::Decoder>(next->model, *next->kv, pool_, kernels_, limits);
   engine::Batcher::Options batching;
   batching.context = next->context;
   batching.vocabulary = next->tokenizer->vocab_size();
@@ -150,9 +149,8 @@ Result<void> NativeBackend::load_model(const ModelSpec& spec, std::size_t contex
   batching.paused_max = options_.paused_max;
   const auto ends = next->tokenizer->end_of_generation();
   batching.end_of_generation.assign(ends.begin(), ends.end());
-  auto scheduler = options_.scheduler
-                       ? options_.scheduler()
-                       : std::make_unique<engine::FairScheduler>(options_.schedule);
+  auto scheduler = options_.scheduler ? options_.scheduler()
+                                      : std::make_unique<engine::FairScheduler>(options_.schedule);
   next->batcher =
       std::make_unique<engine::Batcher>(std::move(decoder), *next->kv, std::move(scheduler),
                                         kernels_, std::move(batching), clock_, metrics_);
@@ -203,9 +201,8 @@ Result<std::vector<TokenId>> NativeBackend::prompt_tokens(const Loaded& loaded,
       }
       tokens.insert(tokens.end(), ids->begin(), ids->end());
     } else if (const auto* text = std::get_if<std::string>(&item)) {
-      MINERVA_ASSIGN(const auto ids,
-                     loaded.tokenizer->encode(
-                         *text, {.add_special = tokens.empty(), .parse_special = true}));
+      MINERVA_ASSIGN(const auto ids, loaded.tokenizer->encode(*text, {.add_special = tokens.empty(),
+                                                                      .parse_special = true}));
       tokens.insert(tokens.end(), ids.begin(), ids.end());
     } else {
       return fail(ErrorCode::Unsupported, "the native engine takes no embeddings as a prompt",
@@ -294,8 +291,7 @@ ResourceUsage NativeBackend::usage() const {
   if (now == nullptr) return usage;
   std::uint64_t page_bytes = 0;
   for (const auto& group : now->kv->layout().groups()) page_bytes += group.page_bytes;
-  usage.memory.push_back(
-      {"cpu", now->model->weight_bytes() + now->kv->used_pages() * page_bytes});
+  usage.memory.push_back({"cpu", now->model->weight_bytes() + now->kv->used_pages() * page_bytes});
   return usage;
 }
 

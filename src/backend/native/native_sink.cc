@@ -30,8 +30,8 @@ void NativeSink::token(std::uint32_t choice, TokenId id, const engine::Logprobs*
 }
 
 void NativeSink::choice_end(std::uint32_t choice, engine::StopReason reason) {
-  stream_->push(ChoiceEndEvent{choice, reason == engine::StopReason::Length ? FinishReason::Length
-                                                                            : FinishReason::Stop});
+  stream_->push(ChoiceEndEvent{
+      choice, reason == engine::StopReason::Length ? FinishReason::Length : FinishReason::Stop});
 }
 
 void NativeSink::finished(const engine::BatchUsage& usage) {

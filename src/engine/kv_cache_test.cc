@@ -1,0 +1,123 @@
+#include "engine/kv_cache.h"
+
+#include <gtest/gtest.h>
+
+namespace minerva::engine {
+namespace {
+
+ModelConfig config_with_windows(std::vector<std::size_t> windows) {
+  ModelConfig config;
+  config.kv_heads = 2;
+  config.head_dim = 16;
+  for (const std::size_t window : windows) config.layers.push_back({window, 0});
+  return config;
+}
+
+std::unique_ptr<KvPool> pool_for(const ModelConfig& config, std::size_t positions,
+                                 std::size_t sequences) {
+  KvLayout layout(config);
+  const std::uint64_t bytes = layout.bytes_for(positions) * sequences;
+  return KvPool::create(std::move(layout), bytes, positions).value();
+}
+
+// As a step does.
+void write(KvPool& pool, SequenceKv& kv, std::size_t count) {
+  ASSERT_TRUE(pool.reserve(kv, count));
+  kv.length += count;
+}
+
+TEST(KvLayout, LayersOfOneWindowShareAGroup) {
+  const KvLayout layout(config_with_windows({64, 0, 64, 64}));
+  ASSERT_EQ(layout.groups().size(), 2u);
+  EXPECT_EQ(layout.groups()[0].layers, 3u);
+  EXPECT_EQ(layout.group_of(3), 0u);
+  EXPECT_EQ(layout.group_of(1), 1u);
+  EXPECT_EQ(layout.groups()[1].page_bytes, 2u * 2 * 16 * kPage * 2);
+  EXPECT_NE(layout.k_offset(0, 0), layout.k_offset(2, 0));
+  EXPECT_EQ(layout.v_offset(0, 1) - layout.k_offset(0, 1), 16u * kPage);
+}
+
+TEST(KvPool, PagesComeAndGo) {
+  const auto pool = pool_for(config_with_windows({0}), 128, 2);
+  EXPECT_EQ(pool->total_pages(), 8u);
+  SequenceKv kv = pool->make_sequence();
+  write(*pool, kv, 33);
+  EXPECT_EQ(pool->used_pages(), 2u);
+  pool->truncate(kv, 32);
+  EXPECT_EQ(pool->used_pages(), 1u);
+  pool->release(kv);
+  EXPECT_EQ(pool->used_pages(), 0u);
+}
+
+TEST(KvPool, ReserveThatDoesNotFitChangesNothing) {
+  const auto pool = pool_for(config_with_windows({0, 64}), 64, 1);
+  SequenceKv kv = pool->make_sequence();
+  const std::size_t before = pool->used_pages();
+  EXPECT_FALSE(pool->reserve(kv, 10'000));
+  EXPECT_EQ(pool->used_pages(), before);
+  EXPECT_TRUE(kv.tables[0].empty());
+}
+
+TEST(KvPool, ForkSharesUntilSomebodyWrites) {
+  const auto pool = pool_for(config_with_windows({0}), 128, 2);
+  SequenceKv a = pool->make_sequence();
+  write(*pool, a, 40);
+  pool->writable_page(0, a.tables[0][1])[0] = 77;
+  SequenceKv b = pool->fork(a);
+  EXPECT_EQ(pool->used_pages(), 2u);
+  write(*pool, b, 1);
+  EXPECT_EQ(pool->used_pages(), 3u);
+  EXPECT_EQ(a.tables[0][0], b.tables[0][0]);
+  EXPECT_NE(a.tables[0][1], b.tables[0][1]);
+  EXPECT_EQ(pool->page(0, b.tables[0][1])[0], 77) << "the copy has what was written before";
+  pool->release(a);
+  EXPECT_EQ(pool->used_pages(), 2u);
+  pool->release(b);
+  EXPECT_EQ(pool->used_pages(), 0u);
+}
+
+TEST(KvPool, ForkAtAPageBorderCopiesNothing) {
+  const auto pool = pool_for(config_with_windows({0}), 128, 2);
+  SequenceKv a = pool->make_sequence();
+  write(*pool, a, 64);
+  SequenceKv b = pool->fork(a);
+  write(*pool, b, 1);
+  EXPECT_EQ(pool->used_pages(), 3u);
+}
+
+TEST(KvPool, WindowsGiveBackWhatNobodySees) {
+  const auto pool = pool_for(config_with_windows({64, 0}), 1024, 1);
+  SequenceKv kv = pool->make_sequence();
+  for (int i = 0; i < 512; ++i) {
+    write(*pool, kv, 1);
+    pool->drop_out_of_sight(kv);
+  }
+  // The next token, 512, sees 449 to 512: pages 14 and 15 of the windowed group.
+  EXPECT_EQ(kv.tables[0][13], kNoPage);
+  EXPECT_NE(kv.tables[0][14], kNoPage);
+  EXPECT_EQ(pool->used_pages(), 2u + 16u);
+  pool->release(kv);
+  EXPECT_EQ(pool->used_pages(), 0u);
+}
+
+TEST(KvPool, PoisonShowsAUseAfterRelease) {
+  const auto pool = pool_for(config_with_windows({0}), 64, 1);
+  pool->poison_freed_pages(true);
+  SequenceKv kv = pool->make_sequence();
+  write(*pool, kv, 1);
+  const PageId id = kv.tables[0][0];
+  pool->writable_page(0, id)[0] = 1;
+  pool->release(kv);
+  EXPECT_EQ(pool->page(0, id)[0], 0x7e00);
+}
+
+TEST(KvPool, SaysWhatAContextNeeds) {
+  KvLayout layout(config_with_windows({0}));
+  const auto refused = KvPool::create(layout, 1000, 1 << 20);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::OutOfMemory);
+  EXPECT_NE(refused.error().message.find("1048576"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace minerva::engine

@@ -1,0 +1,158 @@
+// Metadata is from outside: every lie is refused by name, before anything is allocated for it
+// (S02).
+#include "engine/model_config.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <functional>
+#include <limits>
+
+#include "engine/model.h"
+#include "support/tiny_model.h"
+
+namespace minerva::engine {
+namespace {
+
+using test::GgufWriter;
+
+// The tiny model's metadata with one key's value replaced, or left out.
+std::vector<std::byte> with(const std::string& key, const std::function<void(GgufWriter&)>& put,
+                            const std::string& architecture = "llama") {
+  GgufWriter writer = test::tiny_model({.architecture = architecture, .layers = 1, .window = 32});
+  writer.remove(key);
+  if (put) put(writer);
+  return writer.bytes();
+}
+
+Result<ModelConfig> read(std::vector<std::byte> bytes) {
+  auto file = formats::GgufFile::parse(std::move(bytes));
+  if (!file) return fail(file.error());
+  return read_config(**file);
+}
+
+TEST(ModelConfig, ReadsLlama) {
+  const auto config = read(test::tiny_model({.layers = 3}).bytes()).value();
+  EXPECT_EQ(config.architecture, "llama");
+  EXPECT_EQ(config.layers.size(), 3u);
+  EXPECT_EQ(config.head_dim, 64u);
+  EXPECT_EQ(config.vocabulary, test::kTinyVocabulary);
+  EXPECT_FALSE(config.ropes[0].halves);
+  EXPECT_FLOAT_EQ(config.attention_scale, 0.125F);
+}
+
+TEST(ModelConfig, ReadsGemma3) {
+  const auto config =
+      read(test::tiny_model({.architecture = "gemma3", .layers = 12, .window = 32}).bytes())
+          .value();
+  EXPECT_TRUE(config.qk_norm && config.post_norms && config.ropes[0].halves);
+  EXPECT_FLOAT_EQ(config.embedding_scale, 16);
+  for (std::size_t i = 0; i < 12; ++i) {
+    EXPECT_EQ(config.layers[i].window, i == 5 || i == 11 ? 0u : 32u) << i;
+    EXPECT_EQ(config.layers[i].rope, i == 5 || i == 11 ? 0u : 1u) << i;
+  }
+}
+
+struct Lie {
+  std::string key;
+  std::function<void(GgufWriter&)> put;
+};
+
+TEST(ModelConfig, RefusesLiesByName) {
+  std::vector<Lie> lies;
+  for (const char* count :
+       {"block_count", "context_length", "embedding_length", "feed_forward_length",
+        "attention.head_count", "attention.head_count_kv", "attention.key_length",
+        "attention.value_length", "rope.dimension_count"}) {
+    const std::string key = std::string("llama.") + count;
+    for (const std::uint64_t value :
+         {std::uint64_t{0}, std::uint64_t{1} << 33, std::uint64_t{1} << 63, ~std::uint64_t{0}}) {
+      lies.push_back({key, [=](GgufWriter& w) { w.add_u64(key, value); }});
+    }
+    lies.push_back({key, [=](GgufWriter& w) { w.add_i64(key, -1); }});
+    lies.push_back({key, [=](GgufWriter& w) { w.add_string(key, "4"); }});
+    lies.push_back({key, [=](GgufWriter& w) { w.add_f32(key, 4); }});
+  }
+  for (const char* count : {"block_count", "context_length", "embedding_length",
+                            "feed_forward_length", "attention.head_count"}) {
+    lies.push_back({std::string("llama.") + count, nullptr});  // missing
+  }
+  for (const char* number : {"rope.freq_base", "attention.layer_norm_rms_epsilon"}) {
+    const std::string key = std::string("llama.") + number;
+    for (const float value : {0.0F, -1.0F, std::numeric_limits<float>::quiet_NaN(),
+                              std::numeric_limits<float>::infinity()}) {
+      lies.push_back({key, [=](GgufWriter& w) { w.add_f32(key, value); }});
+    }
+  }
+  for (const Lie& lie : lies) {
+    const auto config = read(with(lie.key, lie.put));
+    ASSERT_FALSE(config.has_value()) << lie.key;
+    const std::string& message = config.error().message;
+    EXPECT_TRUE(message.find(lie.key.substr(6)) != std::string::npos ||
+                message.find("head") != std::string::npos)
+        << lie.key << ": " << message;
+  }
+}
+
+TEST(ModelConfig, RefusesWhatDoesNotFitTogether) {
+  const std::pair<const char*, std::uint32_t> cases[] = {
+      {"llama.attention.head_count_kv", 3},  // 4 heads
+      {"llama.attention.key_length", 24},    // not a multiple of 16
+      {"llama.rope.dimension_count", 63},    // odd
+      {"llama.rope.dimension_count", 66},    // more than the head has
+      {"llama.expert_count", 8},
+  };
+  for (const auto& [key, value] : cases) {
+    EXPECT_FALSE(read(with(key, [&](GgufWriter& w) { w.add_u32(key, value); })).has_value()) << key;
+  }
+}
+
+TEST(ModelConfig, NamesAnUnknownArchitectureAndTheKnownOnes) {
+  const auto config = read(with("general.architecture", [](GgufWriter& w) {
+    w.add_string("general.architecture", "rwkv7");
+  }));
+  ASSERT_FALSE(config.has_value());
+  EXPECT_EQ(config.error().code, ErrorCode::Unsupported);
+  EXPECT_NE(config.error().message.find("rwkv7"), std::string::npos);
+  EXPECT_NE(config.error().message.find("llama, gemma3"), std::string::npos);
+}
+
+TEST(ModelConfig, RefusesARopeScalingItDoesNotRun) {
+  const auto config = read(with("llama.rope.scaling.type", [](GgufWriter& w) {
+    w.add_string("llama.rope.scaling.type", "yarn");
+  }));
+  ASSERT_FALSE(config.has_value());
+  EXPECT_EQ(config.error().code, ErrorCode::Unsupported);
+}
+
+Result<std::shared_ptr<const Model>> load(std::vector<std::byte> bytes) {
+  ComputePool pool(1);
+  MINERVA_ASSIGN(auto file, formats::GgufFile::parse(std::move(bytes)));
+  return Model::load(std::move(file), Numerics::Exact, pool);
+}
+
+TEST(Model, RefusesShapesThatDoNotMatchTheMetadata) {
+  for (const char* key :
+       {"llama.embedding_length", "llama.feed_forward_length", "llama.attention.key_length"}) {
+    const auto model = load(with(key, [&](GgufWriter& w) { w.add_u32(key, 512); }));
+    ASSERT_FALSE(model.has_value()) << key;
+    EXPECT_NE(model.error().message.find(".weight"), std::string::npos) << model.error().message;
+  }
+  const auto more_layers =
+      load(with("llama.block_count", [](GgufWriter& w) { w.add_u32("llama.block_count", 2); }));
+  ASSERT_FALSE(more_layers.has_value());
+  EXPECT_NE(more_layers.error().message.find("blk.1."), std::string::npos);
+}
+
+TEST(Model, RefusesATensorThatItWouldIgnore) {
+  GgufWriter writer = test::tiny_model({.layers = 1});
+  const std::array<std::uint64_t, 1> dims = {256};
+  writer.add_f32_tensor("blk.0.attn_q.bias", dims, std::vector<float>(256));
+  const auto model = load(writer.bytes());
+  ASSERT_FALSE(model.has_value());
+  EXPECT_EQ(model.error().code, ErrorCode::Unsupported);
+  EXPECT_NE(model.error().message.find("attn_q.bias"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace minerva::engine
