@@ -162,13 +162,14 @@ void Connection::on_readable() {
   if (input_.size() < limits_.head_bytes_max) watch_peer();
 }
 
-asio::awaitable<void> Connection::close_gently() {
+asio::awaitable<void> Connection::close(bool unread) {
   error_code ignored;
   if (!aborted_ && !peer_gone_) {
     socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
     const WaitPoint deadline = WaitClock::now() + kLingerTimeMax;
     std::size_t drained = 0;
-    while (drained < kLingerBytesMax) {
+    unread = unread || !input_.empty();
+    while (unread && drained < kLingerBytesMax) {
       input_.clear();
       if (co_await read_more(deadline) != IoResult::Ok) break;
       drained += input_.size();

@@ -68,9 +68,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void post_to_loop(std::function<void()> work);  // any thread
   void on_signal();
 
-  // Says that no more comes, and reads on for a moment, so that the peer can read our last answer
-  // before a reset throws it away.
-  boost::asio::awaitable<void> close_gently();
+  // Says that no more comes. `unread`: the peer may still be sending, so it is listened to for a
+  // moment; a close with bytes unread is a reset, which may throw our last answer away.
+  boost::asio::awaitable<void> close(bool unread);
   // Ends every wait at once; from any state.
   void abort();
   bool aborted() const { return aborted_; }

@@ -28,12 +28,18 @@ struct Started {
   std::unique_ptr<serve::Generation> generation;
 };
 
-Result<Started> start(serve::Service& service, Endpoint endpoint, const std::string& body,
-                      const api::CallContext& context) {
+// serve counts what it is asked for; what does not get so far is counted here.
+void count_rejected(Metrics& metrics) { metrics.add(Metric::RequestsTotal, 1, "rejected"); }
+
+Result<Started> start(serve::Service& service, Metrics& metrics, Endpoint endpoint,
+                      const std::string& body, const api::CallContext& context) {
   auto call = endpoint == Endpoint::ChatCompletions
                   ? api::openai::parse_chat_completion(body, context)
                   : api::openai::parse_completion(body, context);
-  if (!call) return fail(std::move(call).error());
+  if (!call) {
+    count_rejected(metrics);
+    return fail(std::move(call).error());
+  }
   MINERVA_ASSIGN(auto generation, service.start(std::move(call->request)));
   return Started{std::move(call->encoder), std::move(call->ignored), std::move(generation)};
 }
@@ -105,7 +111,8 @@ class GenerationAnswer {
       gather();
       if (ended_ || streaming()) {
         const std::optional<Error> failure = ended_ ? encoder().failure() : std::nullopt;
-        if (failure && !committed_) co_return co_await exchange_.send(error_reply(*failure));
+        const bool late = committed_ || (streaming() && has_token_);
+        if (failure && !late) co_return co_await exchange_.send(error_reply(*failure));
         if (!streaming()) co_return co_await send_whole();
         const bool keep = co_await send_pending();
         if (!keep || ended_) co_return keep;
@@ -131,7 +138,7 @@ class GenerationAnswer {
       }
       pending_ += encoder().on_delta(*delta);
       ended_ = std::holds_alternative<serve::EndDelta>(*delta);
-      if (!std::holds_alternative<backend::ProgressEvent>(*delta)) has_token_ = true;
+      if (std::holds_alternative<serve::TextDelta>(*delta)) has_token_ = true;
     }
   }
 
@@ -165,7 +172,7 @@ class GenerationAnswer {
     const WaitPoint now = WaitClock::now();
     std::string bytes;
     if (!committed_) {
-      if (!has_token_ && now < commit_at_) co_return true;
+      if (!has_token_ && !ended_ && now < commit_at_) co_return true;
       committed_ = true;
       bytes = render_stream_head(reply_head(), exchange_.context);
       if (pending_.empty()) pending_ = encoder().keep_alive();
@@ -214,9 +221,9 @@ class GenerationAnswer {
   Started started_;
   const WaitPoint commit_at_;
 
-  std::string pending_;     // made and not written
-  bool more_ = true;        // the generation may have more right now
-  bool has_token_ = false;  // or an end: something that settles the status
+  std::string pending_;  // made and not written
+  bool more_ = true;     // the generation may have more right now
+  bool has_token_ = false;
   bool ended_ = false;
   bool committed_ = false;  // the head of a 200 is out
   WaitPoint last_write_{};
@@ -230,12 +237,14 @@ asio::awaitable<bool> answer_generation(Exchange& exchange, Endpoint endpoint, s
   const Limits& limits = server.options.limits;
   const StreamSlot slot(server, connection.peer_address());
   if (!slot.held()) {
+    count_rejected(server.metrics);
     const Error error{ErrorCode::QueueFull,
                       fmt::format("{} answers are being made for this client; that is the limit",
                                   limits.streams_per_client_max)};
     co_return co_await exchange.send(error_reply(error));
   }
   if (server.starts_waiting.load() >= limits.starts_waiting_max) {
+    count_rejected(server.metrics);
     const Error error{ErrorCode::QueueFull,
                       fmt::format("{} requests wait to be started; that is the limit",
                                   limits.starts_waiting_max)};
@@ -251,8 +260,9 @@ asio::awaitable<bool> answer_generation(Exchange& exchange, Endpoint endpoint, s
   context.system_fingerprint = server.options.system_fingerprint;
   const auto job =
       run_on_pool(exchange, [endpoint, body = std::move(body), context = std::move(context),
-                             &service = server.service, slot = StartSlot(server.starts_waiting)] {
-        return start(service, endpoint, body, context);
+                             &service = server.service, &metrics = server.metrics,
+                             slot = StartSlot(server.starts_waiting)] {
+        return start(service, metrics, endpoint, body, context);
       });
   while (!job->done.load(std::memory_order_acquire)) {
     const WaitPoint longest = WaitClock::now() + kLongestWait;

@@ -82,7 +82,7 @@ Result<void> open_acceptor(tcp::acceptor& acceptor, const tcp::endpoint& endpoin
 
 class Server::Impl {
  public:
-  Impl(ServerOptions options, serve::Service& service, const PrometheusMetrics& metrics,
+  Impl(ServerOptions options, serve::Service& service, PrometheusMetrics& metrics,
        const Clock& clock)
       : state_(std::move(options), service, metrics, clock), acceptor_(state_.io) {}
 
@@ -256,8 +256,7 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Server::~Server() = default;
 
 Result<std::unique_ptr<Server>> Server::listen(ServerOptions options, serve::Service& service,
-                                               const PrometheusMetrics& metrics,
-                                               const Clock& clock) {
+                                               PrometheusMetrics& metrics, const Clock& clock) {
   auto impl = std::make_unique<Impl>(std::move(options), service, metrics, clock);
   MINERVA_TRY(impl->open());
   return std::unique_ptr<Server>(new Server(std::move(impl)));

@@ -46,8 +46,7 @@ class Server {
  public:
   // Binds, and starts to serve at once. A port that is taken is an error that says by whom.
   static Result<std::unique_ptr<Server>> listen(ServerOptions options, serve::Service& service,
-                                                const PrometheusMetrics& metrics,
-                                                const Clock& clock);
+                                                PrometheusMetrics& metrics, const Clock& clock);
   // stop(), and joins every thread.
   ~Server();
   Server(const Server&) = delete;

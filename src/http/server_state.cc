@@ -11,7 +11,7 @@
 namespace minerva::http {
 
 ServerState::ServerState(ServerOptions options_in, serve::Service& service_in,
-                         const PrometheusMetrics& metrics_in, const Clock& clock_in)
+                         PrometheusMetrics& metrics_in, const Clock& clock_in)
     : options(std::move(options_in)),
       service(service_in),
       metrics(metrics_in),

@@ -19,15 +19,15 @@
 namespace minerva::http {
 
 struct ServerState {
-  ServerState(ServerOptions options_in, serve::Service& service_in,
-              const PrometheusMetrics& metrics_in, const Clock& clock_in);
+  ServerState(ServerOptions options_in, serve::Service& service_in, PrometheusMetrics& metrics_in,
+              const Clock& clock_in);
 
   std::string next_request_id();
   std::int64_t unix_time() const;
 
   const ServerOptions options;
   serve::Service& service;
-  const PrometheusMetrics& metrics;
+  PrometheusMetrics& metrics;
   const Clock& clock;
   AccessRules access;
 

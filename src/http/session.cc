@@ -89,6 +89,7 @@ asio::awaitable<void> Session::run() {
     exchange.context.unix_time = server_.unix_time();
     if (parser.state() == ParseState::Refused) {
       exchange.context.keep_alive = false;
+      unread_ = true;
       co_await exchange.send(refusal_reply(parser.refusal()));
       log_info("{} refused a request of {}: {}", exchange.context.request_id,
                connection_->peer_address(), parser.refusal().message);
@@ -105,7 +106,7 @@ asio::awaitable<void> Session::run() {
         std::chrono::duration_cast<std::chrono::milliseconds>(server_.clock.now() - begin).count());
     more = more && !server_.draining;
   }
-  co_await connection_->close_gently();
+  co_await connection_->close(unread_);
 }
 
 asio::awaitable<bool> Session::read_head(HeadParser& parser) {
@@ -137,6 +138,7 @@ asio::awaitable<bool> Session::answer(RequestHead& head, Exchange& exchange) {
   // Where the body is left unread, the next request's beginning is unknown: the connection closes.
   const bool keep_alive = exchange.context.keep_alive;
   exchange.context.keep_alive = keep_alive && !head.has_body();
+  unread_ = head.has_body();
 
   if (const auto refusal = check_access(head, server_.access)) {
     log_warning("{} refused {} {} of {}: {}", exchange.context.request_id, head.method, head.path,
@@ -161,6 +163,7 @@ asio::awaitable<bool> Session::answer(RequestHead& head, Exchange& exchange) {
   if (head.has_body()) {
     const bool whole = co_await read_body(head, match.route->prompts, exchange, body);
     if (!whole) co_return false;
+    unread_ = false;
   }
   exchange.context.keep_alive = keep_alive && !server_.draining;
   co_return co_await dispatch(match, exchange, std::move(body));

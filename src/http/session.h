@@ -35,6 +35,7 @@ class Session : public std::enable_shared_from_this<Session> {
   const std::shared_ptr<Connection> connection_;
   bool first_ = true;
   bool idle_ = false;
+  bool unread_ = false;  // a part of the last request was not read
 };
 
 }  // namespace minerva::http
