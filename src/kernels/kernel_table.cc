@@ -7,7 +7,7 @@ namespace {
 
 // __builtin_cpu_supports also asks the operating system (XGETBV) whether it saves the registers.
 bool runs_here(Isa isa) {
-#if defined(__x86_64__) && 0
+#if defined(__x86_64__)
   switch (isa) {
     case Isa::Scalar:
       return true;
@@ -30,7 +30,7 @@ bool runs_here(Isa isa) {
 const KernelTable* find_kernels(Isa isa) {
   if (!runs_here(isa)) return nullptr;
   switch (isa) {
-#if defined(__x86_64__) && 0
+#if defined(__x86_64__)
     case Isa::Avx512:
       return &avx512::kTable;
     case Isa::Avx2:

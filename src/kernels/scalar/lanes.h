@@ -81,15 +81,6 @@ inline V16 keep_lanes(V16 a, std::size_t first, std::size_t end, float other) {
     return lane >= first && lane < end ? a.lane[i] : other;
   });
 }
-// Bit i: lanes i are equal.
-inline std::uint32_t equal_lanes(V16 a, V16 b) {
-  std::uint32_t mask = 0;
-  for (int i = 0; i < 16; ++i) {
-    mask |= static_cast<std::uint32_t>(a.lane[i] == b.lane[i]) << i;
-  }
-  return mask;
-}
-
 inline std::uint32_t bits_of(float a) { return std::bit_cast<std::uint32_t>(a); }
 inline float float_of(std::uint32_t bits) { return std::bit_cast<float>(bits); }
 
