@@ -1,0 +1,437 @@
+//! Reads a template's source before the engine does, for three things that the engine has no hook
+//! for:
+//!
+//! * limits on what its recursive parser is given, so that no source overflows the stack;
+//! * `{% generation %}`, which Hugging Face adds to the language, becomes `{% with %}`;
+//! * values pass our own filters where a program could make them huge or endless: list, tuple and
+//!   dict literals (`minerva_bounded`), what is stored in a namespace (`minerva_kept`), and the
+//!   operands of `~` (`minerva_text`).
+//!
+//! It knows only as much of the language as that needs: what it does not understand is left as it
+//! is, and the engine judges it.
+
+/// A template of 256 KB is ten times the longest one known.
+const SOURCE_BYTES_MAX: usize = 256 << 10;
+/// One expression's operators nest in the parser: 10,000 fit an 8 MB stack, 30,000 do not.
+const TAG_TOKENS_MAX: usize = 4096;
+/// Statements can nest a value once each, and what nests 10,000 deep still prints on that stack.
+const TAGS_MAX: usize = 8192;
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Kind {
+    Ident,
+    Str,
+    Number,
+    Op,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Token {
+    kind: Kind,
+    start: usize,
+    end: usize,
+}
+
+/// Text put into the source at a place. At one place the inner construct closes first.
+struct Insertion {
+    at: usize,
+    rank: u8,
+    text: &'static str,
+}
+
+const RANK_OPEN: u8 = 0;
+const RANK_LITERAL: u8 = 1;
+const RANK_CONCAT: u8 = 2;
+const RANK_KEPT: u8 = 3;
+
+pub struct Prepared {
+    pub source: String,
+    /// Does the template ask for the time?
+    pub uses_clock: bool,
+}
+
+pub fn prepare(source: &str) -> Result<Prepared, String> {
+    if source.len() > SOURCE_BYTES_MAX {
+        return Err(format!(
+            "the template is {} bytes long; at most {SOURCE_BYTES_MAX} are accepted",
+            source.len()
+        ));
+    }
+    let mut scanner = Scanner {
+        source,
+        insertions: Vec::new(),
+        replacements: Vec::new(),
+        tags: 0,
+        uses_clock: false,
+    };
+    scanner.scan()?;
+    Ok(Prepared { uses_clock: scanner.uses_clock, source: scanner.apply() })
+}
+
+struct Scanner<'a> {
+    source: &'a str,
+    insertions: Vec<Insertion>,
+    /// (start, end, new text), for the names of statements.
+    replacements: Vec<(usize, usize, &'static str)>,
+    tags: usize,
+    uses_clock: bool,
+}
+
+impl Scanner<'_> {
+    fn scan(&mut self) -> Result<(), String> {
+        let bytes = self.source.as_bytes();
+        let mut at = 0;
+        while let Some(found) = self.source[at..].find('{') {
+            let start = at + found;
+            match bytes.get(start + 1) {
+                Some(b'#') => match self.source[start + 2..].find("#}") {
+                    Some(end) => at = start + 2 + end + 2,
+                    None => return Ok(()), // the engine says what is wrong
+                },
+                Some(b'%') => {
+                    let (tokens, end) = self.tokens(start + 2, "%}")?;
+                    at = match tokens.first() {
+                        Some(t) if self.text(t) == "raw" => self.end_of_raw(end),
+                        _ => {
+                            self.block(&tokens);
+                            end
+                        }
+                    };
+                }
+                Some(b'{') => {
+                    let (tokens, end) = self.tokens(start + 2, "}}")?;
+                    self.expression(&tokens);
+                    at = end;
+                }
+                _ => at = start + 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn end_of_raw(&self, from: usize) -> usize {
+        let mut at = from;
+        while let Some(found) = self.source[at..].find("{%") {
+            let inside = at + found + 2;
+            let rest = self.source[inside..].trim_start_matches(['-', '+']).trim_start();
+            if rest.starts_with("endraw") {
+                return inside;
+            }
+            at = inside;
+        }
+        self.source.len()
+    }
+
+    fn text(&self, token: &Token) -> &str {
+        &self.source[token.start..token.end]
+    }
+
+    /// The tokens of one tag and where it ends. Ends of tags inside brackets or strings do not count.
+    fn tokens(&mut self, from: usize, end_mark: &str) -> Result<(Vec<Token>, usize), String> {
+        self.tags += 1;
+        if self.tags > TAGS_MAX {
+            return Err(format!("the template has more than {TAGS_MAX} tags"));
+        }
+        let bytes = self.source.as_bytes();
+        let mut tokens: Vec<Token> = Vec::new();
+        let mut depth = 0usize;
+        let mut at = from;
+        if matches!(bytes.get(at), Some(b'-' | b'+')) {
+            at += 1; // whitespace control belongs to the tag
+        }
+        while at < bytes.len() {
+            let byte = bytes[at];
+            if byte.is_ascii_whitespace() {
+                at += 1;
+                continue;
+            }
+            if depth == 0 {
+                let rest = &self.source[at..];
+                if rest.starts_with(end_mark) {
+                    return Ok((tokens, at + 2));
+                }
+                if matches!(byte, b'-' | b'+') && rest[1..].starts_with(end_mark) {
+                    return Ok((tokens, at + 3));
+                }
+            }
+            let start = at;
+            let kind = match byte {
+                b'"' | b'\'' => {
+                    at += 1;
+                    while at < bytes.len() && bytes[at] != byte {
+                        at += if bytes[at] == b'\\' { 2 } else { 1 };
+                    }
+                    at = (at + 1).min(bytes.len());
+                    while !self.source.is_char_boundary(at) {
+                        at += 1; // a backslash before a character of several bytes, unfinished
+                    }
+                    Kind::Str
+                }
+                b'0'..=b'9' => {
+                    while at < bytes.len()
+                        && (bytes[at].is_ascii_alphanumeric() || bytes[at] == b'_')
+                    {
+                        at += 1;
+                    }
+                    // A point is part of the number only with a digit after it: 1.5, not 1.foo.
+                    if at + 1 < bytes.len() && bytes[at] == b'.' && bytes[at + 1].is_ascii_digit() {
+                        at += 1;
+                        while at < bytes.len() && bytes[at].is_ascii_alphanumeric() {
+                            at += 1;
+                        }
+                    }
+                    Kind::Number
+                }
+                b if b.is_ascii_alphabetic() || b == b'_' || b >= 0x80 => {
+                    while at < bytes.len()
+                        && (bytes[at].is_ascii_alphanumeric()
+                            || bytes[at] == b'_'
+                            || bytes[at] >= 0x80)
+                    {
+                        at += 1;
+                    }
+                    Kind::Ident
+                }
+                _ => {
+                    let two = self.source.get(at..at + 2).unwrap_or("");
+                    at +=
+                        if matches!(two, "==" | "!=" | "<=" | ">=" | "//" | "**") { 2 } else { 1 };
+                    match byte {
+                        b'(' | b'[' | b'{' => depth += 1,
+                        b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+                        _ => {}
+                    }
+                    Kind::Op
+                }
+            };
+            tokens.push(Token { kind, start, end: at });
+            if tokens.len() > TAG_TOKENS_MAX {
+                return Err(format!(
+                    "a tag at byte {from} of the template has more than {TAG_TOKENS_MAX} tokens"
+                ));
+            }
+            self.check(&tokens)?;
+        }
+        Ok((tokens, bytes.len()))
+    }
+
+    /// Python's way out of a sandbox begins with a dunder name. There is no Python here, and a
+    /// template that looks for one was made to attack: it is refused whole.
+    fn check(&mut self, tokens: &[Token]) -> Result<(), String> {
+        let last = tokens[tokens.len() - 1];
+        let text = self.text(&last);
+        if last.kind == Kind::Ident && text == "strftime_now" {
+            self.uses_clock = true;
+            return Ok(());
+        }
+        let name = match last.kind {
+            Kind::Ident => text,
+            Kind::Str => text.trim_matches(['"', '\'']),
+            _ => return Ok(()),
+        };
+        if name.len() > 4 && name.starts_with("__") && name.ends_with("__") {
+            return Err(format!("the template uses {name}, which no chat template needs"));
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, tokens: &[Token]) {
+        let Some(first) = tokens.first() else { return };
+        match self.text(first) {
+            "generation" if tokens.len() == 1 => {
+                self.replacements.push((first.start, first.end, "with"))
+            }
+            "endgeneration" if tokens.len() == 1 => {
+                self.replacements.push((first.start, first.end, "endwith"))
+            }
+            "set" => self.set(&tokens[1..]),
+            "for" => {
+                // The names before `in` are a pattern, not a tuple.
+                let body = tokens.iter().position(|t| self.is(t, "in")).unwrap_or(0);
+                self.expression(&tokens[body + 1..]);
+            }
+            "macro" | "call" => {
+                // The first parentheses hold parameter names.
+                let open = tokens.iter().position(|t| self.is(t, "(")).unwrap_or(0);
+                self.expression(&tokens[open + 1..]);
+            }
+            _ => self.expression(&tokens[1..]),
+        }
+    }
+
+    fn set(&mut self, tokens: &[Token]) {
+        let Some(last) = tokens.last() else { return };
+        let top = |mark: &str| {
+            let mut depth = 0i32;
+            tokens.iter().position(|t| {
+                match self.text(t) {
+                    "(" | "[" | "{" if t.kind == Kind::Op => depth += 1,
+                    ")" | "]" | "}" if t.kind == Kind::Op => depth -= 1,
+                    _ => {}
+                }
+                depth == 0 && self.is(t, mark)
+            })
+        };
+        let assign = top("=");
+        let target_end = assign.or_else(|| top("|")).unwrap_or(tokens.len());
+        // Only an attribute outlives its scope, and only a namespace has attributes to set.
+        let kept = tokens[..target_end].iter().any(|t| self.is(t, "."));
+        match assign {
+            Some(at) => {
+                if kept {
+                    self.insert(tokens[at].end, RANK_OPEN, "(");
+                    self.insert(last.end, RANK_KEPT, ")|minerva_kept");
+                }
+                self.expression(&tokens[at + 1..]);
+            }
+            None if target_end < tokens.len() => {
+                if kept {
+                    self.insert(last.end, RANK_KEPT, "|minerva_kept");
+                }
+                self.expression(&tokens[target_end..]);
+            }
+            None => {}
+        }
+    }
+
+    fn is(&self, token: &Token, text: &str) -> bool {
+        token.kind != Kind::Str && self.text(token) == text
+    }
+
+    fn insert(&mut self, at: usize, rank: u8, text: &'static str) {
+        self.insertions.push(Insertion { at, rank, text });
+    }
+
+    /// Brackets from the inside out, then the concatenations between them.
+    fn expression(&mut self, tokens: &[Token]) {
+        let mut open: Vec<usize> = Vec::new();
+        // For every opening bracket the index of the one that closes it.
+        let mut closing = vec![usize::MAX; tokens.len()];
+        for (i, token) in tokens.iter().enumerate() {
+            if token.kind != Kind::Op {
+                continue;
+            }
+            match self.text(token) {
+                "(" | "[" | "{" => open.push(i),
+                ")" | "]" | "}" => {
+                    if let Some(start) = open.pop() {
+                        closing[start] = i;
+                    }
+                }
+                _ => {}
+            }
+        }
+        if !open.is_empty() {
+            return; // unbalanced: the engine will say so
+        }
+        for i in 0..tokens.len() {
+            if closing[i] != usize::MAX {
+                self.literal(tokens, i, &closing);
+                self.concatenations(tokens, i + 1, closing[i], &closing);
+            }
+        }
+        self.concatenations(tokens, 0, tokens.len(), &closing);
+    }
+
+    fn literal(&mut self, tokens: &[Token], open: usize, closing: &[usize]) {
+        let close = closing[open];
+        if self.text(&tokens[open]) != "{" {
+            if open > 0 && self.ends_a_value(&tokens[open - 1]) {
+                return; // a subscript or a call
+            }
+            if self.text(&tokens[open]) == "(" && !self.has_comma(tokens, open, closing) {
+                return;
+            }
+        }
+        // Only a literal with names in it can hold anything large.
+        let names = tokens[open..close].iter().any(|t| {
+            t.kind == Kind::Ident
+                && !matches!(self.text(t), "true" | "false" | "none" | "True" | "False" | "None")
+        });
+        if names {
+            self.insert(tokens[open].start, RANK_OPEN, "(");
+            self.insert(tokens[close].end, RANK_LITERAL, "|minerva_bounded)");
+        }
+    }
+
+    fn has_comma(&self, tokens: &[Token], open: usize, closing: &[usize]) -> bool {
+        let mut i = open + 1;
+        while i < closing[open] {
+            if self.is(&tokens[i], ",") {
+                return true;
+            }
+            i = if closing[i] != usize::MAX { closing[i] + 1 } else { i + 1 };
+        }
+        false
+    }
+
+    fn ends_a_value(&self, token: &Token) -> bool {
+        match token.kind {
+            Kind::Str => true,
+            Kind::Number => true,
+            Kind::Ident => !self.is_operator_word(token),
+            Kind::Op => matches!(self.text(token), ")" | "]" | "}"),
+        }
+    }
+
+    fn is_operator_word(&self, token: &Token) -> bool {
+        token.kind == Kind::Ident
+            && matches!(
+                self.text(token),
+                "in" | "and" | "or" | "not" | "if" | "else" | "is" | "recursive"
+            )
+    }
+
+    /// What ends an operand of `~`: everything that binds as loosely or more so.
+    fn ends_operand(&self, tokens: &[Token], i: usize, start: usize) -> bool {
+        let token = &tokens[i];
+        match token.kind {
+            Kind::Op => match self.text(token) {
+                "~" | "==" | "!=" | "<" | ">" | "<=" | ">=" | "," | ":" | "=" => true,
+                // Binary only; a sign belongs to its operand.
+                "+" | "-" => i > start && self.ends_a_value(&tokens[i - 1]),
+                _ => false,
+            },
+            Kind::Ident => {
+                self.is_operator_word(token) && !(i > start && self.is(&tokens[i - 1], "."))
+            }
+            _ => false,
+        }
+    }
+
+    fn concatenations(&mut self, tokens: &[Token], start: usize, end: usize, closing: &[usize]) {
+        let mut operand = start;
+        let mut after_concat = false;
+        let mut i = start;
+        while i <= end {
+            if i == end || self.ends_operand(tokens, i, start) {
+                let concat = i < end && self.is(&tokens[i], "~");
+                let plain = i == operand + 1 && tokens[operand].kind == Kind::Str;
+                if (concat || after_concat) && i > operand && !plain {
+                    self.insert(tokens[operand].start, RANK_OPEN, "(");
+                    self.insert(tokens[i - 1].end, RANK_CONCAT, ")|minerva_text");
+                }
+                after_concat = concat;
+                operand = i + 1;
+            }
+            i = if i < end && closing[i] != usize::MAX { closing[i] + 1 } else { i + 1 };
+        }
+    }
+
+    fn apply(mut self) -> String {
+        self.insertions.sort_by_key(|x| (x.at, x.rank));
+        let mut edits: Vec<(usize, usize, &str)> =
+            self.insertions.iter().map(|x| (x.at, x.at, x.text)).collect();
+        edits.extend(self.replacements.iter().copied());
+        edits.sort_by_key(|x| x.0); // stable: insertions at one place keep their order
+        let mut out = String::with_capacity(self.source.len() + edits.len() * 16);
+        let mut at = 0;
+        for (start, end, text) in edits {
+            out.push_str(&self.source[at..start]);
+            out.push_str(text);
+            at = end;
+        }
+        out.push_str(&self.source[at..]);
+        out
+    }
+}

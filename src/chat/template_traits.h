@@ -1,0 +1,23 @@
+// Which shapes of a message a template understands, found by rendering small conversations: some
+// take content as a list of parts, some only as a string; some want a tool call's arguments as an
+// object, some as JSON text. Plain values.
+#pragma once
+
+#include <cstdint>
+
+namespace minerva::chat {
+
+class ChatTemplate;
+
+enum class ContentShape : std::uint8_t { String, Parts, Either };
+enum class ArgumentsShape : std::uint8_t { Object, Text };
+
+struct TemplateTraits {
+  ContentShape content = ContentShape::String;
+  ArgumentsShape arguments = ArgumentsShape::Object;
+};
+
+// What cannot be found out (the template refuses the little conversations) stays as above.
+TemplateTraits probe_traits(const ChatTemplate& chat_template);
+
+}  // namespace minerva::chat
