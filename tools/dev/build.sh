@@ -1,14 +1,17 @@
 # Sourced by ./dev and .ci/run: configure, build and test a preset of CMakePresets.json.
 
-# build_preset PRESET [TARGET...]: configures only when the presets or nothing at all is there yet;
-# ninja notices every later change of a CMakeLists.txt itself.
+# Only when the presets changed or nothing is there yet: ninja notices every later change of a
+# CMakeLists.txt itself.
+configure_preset() {
+  [[ ! $root/build/$1/build.ninja -nt $root/CMakePresets.json ]] || return 0
+  (cd "$root" && cmake --preset "$1" --log-level=WARNING) >&2
+}
+
+# build_preset PRESET [TARGET...]
 build_preset() {
-  local preset=$1 folder=$root/build/$1
+  local preset=$1
   shift
-  if [[ ! $folder/build.ninja -nt $root/CMakePresets.json ]]; then
-    (cd "$root" && cmake --preset "$preset" --log-level=WARNING) >&2 || return
-  fi
-  ninja -C "$folder" --quiet "$@" >&2
+  configure_preset "$preset" && ninja -C "$root/build/$preset" --quiet "$@" >&2
 }
 
 # Leaves the release binary at build/minerva: a hard link, so that a running one is not overwritten.

@@ -1,6 +1,10 @@
 # Sourced by ./dev: clang-format and clang-tidy.
 
-cpp_sources() { git -C "$root" ls-files -co --exclude-standard -- '*.cc' '*.h'; }
+# What git has or would take, less what was just removed.
+cpp_sources() {
+  (cd "$root" && git ls-files -co --exclude-standard -- '*.cc' '*.h' | xargs -r ls -d 2>/dev/null) ||
+    true
+}
 
 format_sources() {
   local mode=(-i)
@@ -14,14 +18,16 @@ format_sources() {
 
 # Without arguments: what differs from the last commit, since all of the tree takes many minutes.
 tidy_sources() {
-  build_preset release
+  configure_preset release
   local files=("$@")
   if [[ ${1:-} == --all ]]; then
     mapfile -t files < <(cpp_sources | grep '\.cc$')
   elif [[ $# == 0 ]]; then
-    mapfile -t files < <(cd "$root" && { git diff --name-only --diff-filter=d HEAD -- '*.cc' && git ls-files -o --exclude-standard -- '*.cc'; })
+    mapfile -t files < <(cd "$root" && git diff --name-only --diff-filter=d HEAD -- '*.cc' &&
+      git ls-files -o --exclude-standard -- '*.cc')
   fi
   [[ ${#files[@]} -gt 0 ]] || { say "no changed .cc file; --all checks every one" && return; }
   (cd "$root" && printf '%s\n' "${files[@]}" |
-    xargs -P "$(nproc)" -n 1 clang-tidy-19 -p build/release --quiet --warnings-as-errors='*')
+    xargs -P "$(nproc)" -n 1 clang-tidy-19 -p build/release --quiet --warnings-as-errors='*' \
+      2> >(grep -v ' warnings generated' >&2))
 }
