@@ -1,6 +1,6 @@
 """Sums up what ctest's JUnit files say: `python3 count_tests.py FILE...`.
 
-A program of GoogleTest or unittest counts with its own cases, every other test as one. What a test
+A program of GoogleTest, unittest or cargo counts with its own cases, every other test as one. What a test
 did not run ("NOT RUN: reason", or a skip) is listed and counted apart, never as passed. The last
 line is "N passed, N failed, N skipped"; the exit code is 1 when something failed or nothing ran.
 """
@@ -16,6 +16,7 @@ GTEST_SKIPPED = re.compile(r"^\[  SKIPPED \] (\d+) tests?", re.M)
 UNITTEST_RAN = re.compile(r"^Ran (\d+) tests?", re.M)
 UNITTEST_FAILED = re.compile(r"\b(?:failures|errors)=(\d+)")
 UNITTEST_SKIPPED = re.compile(r"\bskipped=(\d+)")
+CARGO = re.compile(r"^test result: .*?(\d+) passed; (\d+) failed; (\d+) ignored", re.M)
 NOT_RUN = re.compile(r"NOT RUN: *(.*)$", re.M)
 
 
@@ -32,6 +33,8 @@ def count_cases(output, status):
         closing = output[ran.end():]
         failed, skipped = total(UNITTEST_FAILED, closing), total(UNITTEST_SKIPPED, closing)
         return [int(ran.group(1)) - failed - skipped, failed, skipped]
+    if CARGO.search(output):  # one line a test binary
+        return [sum(map(int, column)) for column in zip(*CARGO.findall(output))]
     if status == "run":
         return [1, 0, 0]
     return [0, 0, 0 if status == "fail" else 1]

@@ -24,6 +24,10 @@ NOT RUN: this processor has no AMX
 <testcase name="script" status="run"><system-out>Ran 5 tests in 0.1s
 
 OK (skipped=1)</system-out></testcase>
+<testcase name="rust" status="run"><system-out>
+test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+</system-out></testcase>
 <testcase name="client" status="notrun"><system-out>NOT RUN: no network</system-out></testcase>
 <testcase name="silent" status="run"><system-out>NOT RUN: no model
 [  PASSED  ] 3 tests.</system-out></testcase>
@@ -39,7 +43,7 @@ class CountTestsTest(unittest.TestCase):
 
     def test_counts(self):
         totals, lines = self.count(REPORT)
-        self.assertEqual(totals, [40 + 8 + 1 + 4 + 2, 2 + 1, 1 + 1 + 1 + 1])
+        self.assertEqual(totals, [40 + 8 + 1 + 4 + 7 + 2, 2 + 1, 1 + 1 + 1 + 1])
         self.assertIn("not run: report: rooms: this processor has no AMX", lines)
         self.assertIn("not run: report: client: no network", lines)
         self.assertIn("not run: report: silent: no model", lines)

@@ -1,4 +1,4 @@
-# Sourced by ./dev: clang-format and clang-tidy.
+# Sourced by ./dev: clang-format, rustfmt and clang-tidy.
 
 # What git has or would take, less what was just removed.
 cpp_sources() {
@@ -7,13 +7,17 @@ cpp_sources() {
 }
 
 format_sources() {
-  local mode=(-i)
+  local cpp=(-i) rust=()
   case ${1:-} in
     '') ;;
-    --check) mode=(--dry-run -Werror) ;;
+    --check) cpp=(--dry-run -Werror) rust=(--check) ;;
     *) die "fmt takes --check or nothing, not '$1'" ;;
   esac
-  (cd "$root" && cpp_sources | xargs -r -P "$(nproc)" -n 20 clang-format-19 "${mode[@]}")
+  (cd "$root" && cpp_sources | xargs -r -P "$(nproc)" -n 20 clang-format-19 "${cpp[@]}")
+  # A minimal Rust comes without rustfmt.
+  if cargo fmt --version >/dev/null 2>&1; then
+    (cd "$root/rust" && cargo fmt -- "${rust[@]}")
+  fi
 }
 
 # Without arguments: what differs from the last commit, since all of the tree takes many minutes.
