@@ -8,9 +8,11 @@ namespace minerva::engine {
 namespace {
 
 // A step has a few hundred barriers, each a few microseconds apart, so a thread that goes to sleep
-// at each would double the time of a token. With more threads than processors spinning only takes
-// time from whoever is waited for.
-int spin_rounds_for(unsigned threads) { return threads <= available_cpus() ? 20'000 : 0; }
+// at each would double the time of a token. But a thread that spins on while the one it waits for
+// has lost its processor to another program only makes that worse: some 20 microseconds, then sleep
+// (the scheduler prefers who has slept). With more threads than processors spinning is of no use.
+constexpr int kSpinRounds = 2'000;
+int spin_rounds_for(unsigned threads) { return threads <= available_cpus() ? kSpinRounds : 0; }
 
 void relax() {
 #if defined(__x86_64__)

@@ -133,7 +133,7 @@ Result<std::shared_ptr<const Model>> load(std::vector<std::byte> bytes) {
 
 TEST(Model, RefusesShapesThatDoNotMatchTheMetadata) {
   for (const char* key :
-       {"llama.embedding_length", "llama.feed_forward_length", "llama.attention.key_length"}) {
+       {"llama.embedding_length", "llama.feed_forward_length", "llama.attention.head_count"}) {
     const auto model = load(with(key, [&](GgufWriter& w) { w.add_u32(key, 512); }));
     ASSERT_FALSE(model.has_value()) << key;
     EXPECT_NE(model.error().message.find(".weight"), std::string::npos) << model.error().message;
