@@ -59,7 +59,8 @@ struct SubSum {
   I16 sum;
 };
 
-inline constexpr int kTilePanels = 2;
+// One or two tokens are bound by memory: a second panel would only be a second stream.
+constexpr int tile_panels(int tokens) { return tokens <= 2 ? 1 : 2; }
 inline constexpr int kTileTokens = 8;
 inline constexpr std::size_t kPrefetchBytes = 4096;
 

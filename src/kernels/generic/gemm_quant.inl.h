@@ -53,12 +53,14 @@ template <PackedKind kind, int panels, int width, int count, int begin, int end>
   });
 }
 
+// `out` is the first token's row.
 template <int panels, int count>
-[[gnu::always_inline]] inline void store_tile(const V16 (&acc)[panels][count], float* out,
+[[gnu::always_inline]] inline void store_tile(const V16 (&acc)[panels][count],
+                                              const std::size_t (&panel)[panels], float* out,
                                               std::size_t out_stride) {
   unroll<count>([&](auto t) __attribute__((always_inline)) {
     unroll<panels>([&](auto p) __attribute__((always_inline)) {
-      store(out + t.value * out_stride + p.value * kPanelRows, acc[p][t]);
+      store(out + t.value * out_stride + panel[p] * kPanelRows, acc[p][t]);
     });
   });
 }
@@ -85,8 +87,8 @@ template <PackedKind kind, int panels, int count>
 
 // Kinds with one float scale for each 32 weights.
 template <PackedKind kind, int panels, int width, int count>
-inline void block_tile(const QuantMatrix& w, std::size_t panel, const TokenTile<width>& x,
-                       float* out, std::size_t out_stride) {
+inline void block_tile(const QuantMatrix& w, const std::size_t (&panel)[panels],
+                       const TokenTile<width>& x, float* out, std::size_t out_stride) {
   constexpr KindTraits k = traits(kind);
   const std::size_t blocks = w.cols / kBlock;
   const auto factor = -static_cast<std::int32_t>(w.zero);
@@ -98,8 +100,7 @@ inline void block_tile(const QuantMatrix& w, std::size_t panel, const TokenTile<
   for (std::size_t b = 0; b < blocks; ++b) {
     const std::uint8_t* codes[panels];
     for (int p = 0; p < panels; ++p) {
-      codes[p] =
-          w.codes + ((panel + static_cast<std::size_t>(p)) * blocks + b) * kBlockCodeBytes<kind>;
+      codes[p] = w.codes + (panel[p] * blocks + b) * kBlockCodeBytes<kind>;
       fetch_ahead<kind>(codes[p]);
     }
     std::int32_t start[count] = {};
@@ -116,7 +117,7 @@ inline void block_tile(const QuantMatrix& w, std::size_t panel, const TokenTile<
     start_sums<kind, panels, count>(start, sums);
     dot_groups<kind, panels, width, count, 0, 8>(reader, codes, x.four(8 * b), sums);
     unroll<panels>([&](auto p) __attribute__((always_inline)) {
-      const std::size_t scale_at = ((panel + p.value) * blocks + b) * kPanelRows;
+      const std::size_t scale_at = (panel[p] * blocks + b) * kPanelRows;
       V16 d;
       if constexpr (k.table) {
         d = load(static_cast<const float*>(w.scales) + scale_at);
@@ -132,13 +133,13 @@ inline void block_tile(const QuantMatrix& w, std::size_t panel, const TokenTile<
       });
     });
   }
-  store_tile<panels, count>(acc, out, out_stride);
+  store_tile<panels, count>(acc, panel, out, out_stride);
 }
 
 // Kinds with integer sub-scales and one float step for each 256 weights.
 template <PackedKind kind, int panels, int width, int count>
-inline void super_tile(const QuantMatrix& w, std::size_t panel, const TokenTile<width>& x,
-                       float* out, std::size_t out_stride) {
+inline void super_tile(const QuantMatrix& w, const std::size_t (&panel)[panels],
+                       const TokenTile<width>& x, float* out, std::size_t out_stride) {
   constexpr KindTraits k = traits(kind);
   constexpr int kSubs = static_cast<int>(kSuperBlock / k.sub);
   constexpr int kSubsOfBlock = static_cast<int>(kBlock / k.sub);
@@ -159,8 +160,7 @@ inline void super_tile(const QuantMatrix& w, std::size_t panel, const TokenTile<
     for (std::size_t b = 0; b < 8; ++b) {
       const std::uint8_t* codes[panels];
       for (int p = 0; p < panels; ++p) {
-        codes[p] = w.codes + (((panel + static_cast<std::size_t>(p)) * supers + s) * 8 + b) *
-                                 kBlockCodeBytes<kind>;
+        codes[p] = w.codes + ((panel[p] * supers + s) * 8 + b) * kBlockCodeBytes<kind>;
         fetch_ahead<kind>(codes[p]);
       }
       unroll<kSubsOfBlock>([&](auto half) __attribute__((always_inline)) {
@@ -175,8 +175,7 @@ inline void super_tile(const QuantMatrix& w, std::size_t panel, const TokenTile<
             reader, codes, x.four(8 * (8 * s + b)), sums);
         unroll<panels>([&](auto p) __attribute__((always_inline)) {
           const std::size_t at =
-              (((panel + p.value) * supers + s) * kSubs + b * kSubsOfBlock + half.value) *
-              kPanelRows;
+              ((panel[p] * supers + s) * kSubs + b * kSubsOfBlock + half.value) * kPanelRows;
           I16 sub_scale;
           if constexpr (k.minimum) {
             sub_scale = load_bytes(static_cast<const std::uint8_t*>(w.sub_scales) + at);
@@ -191,7 +190,7 @@ inline void super_tile(const QuantMatrix& w, std::size_t panel, const TokenTile<
     }
     const float* xs = x.scales_of(s);
     unroll<panels>([&](auto p) __attribute__((always_inline)) {
-      const std::size_t at = (panel + p.value) * supers + s;
+      const std::size_t at = panel[p] * supers + s;
       const V16 d = load_half(static_cast<const std::uint16_t*>(w.scales) + at * kPanelRows);
       unroll<count>([&](auto t) __attribute__((always_inline)) {
         acc[p][t] = fma(to_float(scaled[p][t]), mul(d, splat(xs[t])), acc[p][t]);
@@ -215,15 +214,15 @@ inline void super_tile(const QuantMatrix& w, std::size_t panel, const TokenTile<
       }
     });
   }
-  store_tile<panels, count>(acc, out, out_stride);
+  store_tile<panels, count>(acc, panel, out, out_stride);
 }
 
 template <PackedKind kind, int panels, int width, int count>
-inline void token_tile(const QuantMatrix& w, std::size_t panel, const Activations& x,
-                       std::size_t tile, int first, float* out, std::size_t out_stride) {
+inline void token_tile(const QuantMatrix& w, const std::size_t (&panel)[panels],
+                       const Activations& x, std::size_t tile, int first, float* out,
+                       std::size_t out_stride) {
   const TokenTile<width> tokens(x, tile, first);
-  float* to =
-      out + (tile * kTokenTile + static_cast<std::size_t>(first)) * out_stride + panel * kPanelRows;
+  float* to = out + (tile * kTokenTile + static_cast<std::size_t>(first)) * out_stride;
   if constexpr (traits(kind).super) {
     super_tile<kind, panels, width, count>(w, panel, tokens, to, out_stride);
   } else {
@@ -231,40 +230,48 @@ inline void token_tile(const QuantMatrix& w, std::size_t panel, const Activation
   }
 }
 
-// All tokens of one tile for `panels` panels, kTileTokens at a time.
-template <PackedKind kind, int panels, int width>
-inline void panel_tile(const QuantMatrix& w, std::size_t panel, const Activations& x,
-                       std::size_t tile, float* out, std::size_t out_stride) {
+// All tokens of one tile for panels [begin, end), kTileTokens at a time. When the panels do not
+// fill the last register tile, its last panel is computed more than once: that costs less than
+// another copy of this code for every width.
+template <PackedKind kind, int width>
+inline void panel_tile(const QuantMatrix& w, std::size_t begin, std::size_t end,
+                       const Activations& x, std::size_t tile, float* out, std::size_t out_stride) {
+  constexpr int kPanels = tile_panels(width);
   constexpr int kWhole = width / kTileTokens * kTileTokens;
-  for (int first = 0; first < kWhole; first += kTileTokens) {
-    token_tile<kind, panels, width, kTileTokens>(w, panel, x, tile, first, out, out_stride);
-  }
-  if constexpr (kWhole < width) {
-    token_tile<kind, panels, width, width - kWhole>(w, panel, x, tile, kWhole, out, out_stride);
+  for (; begin < end; begin += kPanels) {
+    std::size_t panel[kPanels];
+    for (std::size_t p = 0; p < kPanels; ++p) panel[p] = begin + p < end ? begin + p : end - 1;
+    for (int first = 0; first < kWhole; first += kTileTokens) {
+      token_tile<kind, kPanels, width, kTileTokens>(w, panel, x, tile, first, out, out_stride);
+    }
+    if constexpr (kWhole < width) {
+      constexpr int kRest = width - kWhole;
+      token_tile<kind, kPanels, width, kRest>(w, panel, x, tile, kWhole, out, out_stride);
+    }
   }
 }
 
-template <PackedKind kind, int panels>
-inline void panel_tile_of_width(std::size_t width, const QuantMatrix& w, std::size_t panel,
-                                const Activations& x, std::size_t tile, float* out,
+template <PackedKind kind>
+inline void panel_tile_of_width(std::size_t width, const QuantMatrix& w, std::size_t begin,
+                                std::size_t end, const Activations& x, std::size_t tile, float* out,
                                 std::size_t out_stride) {
   switch (width) {
     case 1:
-      return panel_tile<kind, panels, 1>(w, panel, x, tile, out, out_stride);
+      return panel_tile<kind, 1>(w, begin, end, x, tile, out, out_stride);
     case 2:
-      return panel_tile<kind, panels, 2>(w, panel, x, tile, out, out_stride);
+      return panel_tile<kind, 2>(w, begin, end, x, tile, out, out_stride);
     case 3:
-      return panel_tile<kind, panels, 3>(w, panel, x, tile, out, out_stride);
+      return panel_tile<kind, 3>(w, begin, end, x, tile, out, out_stride);
     case 4:
-      return panel_tile<kind, panels, 4>(w, panel, x, tile, out, out_stride);
+      return panel_tile<kind, 4>(w, begin, end, x, tile, out, out_stride);
     case 5:
-      return panel_tile<kind, panels, 5>(w, panel, x, tile, out, out_stride);
+      return panel_tile<kind, 5>(w, begin, end, x, tile, out, out_stride);
     case 6:
-      return panel_tile<kind, panels, 6>(w, panel, x, tile, out, out_stride);
+      return panel_tile<kind, 6>(w, begin, end, x, tile, out, out_stride);
     case 7:
-      return panel_tile<kind, panels, 7>(w, panel, x, tile, out, out_stride);
+      return panel_tile<kind, 7>(w, begin, end, x, tile, out, out_stride);
     default:
-      return panel_tile<kind, panels, 8>(w, panel, x, tile, out, out_stride);
+      return panel_tile<kind, 8>(w, begin, end, x, tile, out, out_stride);
   }
 }
 
@@ -275,21 +282,19 @@ inline constexpr std::size_t kActivationBytes = std::size_t{512} << 10;
 template <PackedKind kind>
 inline void gemm_kind(const QuantMatrix& w, const Activations& x, std::size_t panel_begin,
                       std::size_t panel_end, float* out, std::size_t out_stride) {
+  constexpr std::size_t kPanels = tile_panels(kTokenTile);
   const std::size_t tiles = (x.tokens + kTokenTile - 1) / kTokenTile;
   const std::size_t fitting = kActivationBytes / (kTokenTile * (x.cols + 1));
   const std::size_t tiles_at_once = fitting == 0 ? 1 : fitting;
   for (std::size_t tile0 = 0; tile0 < tiles; tile0 += tiles_at_once) {
     const std::size_t tile_end = tiles - tile0 < tiles_at_once ? tiles : tile0 + tiles_at_once;
-    std::size_t panel = panel_begin;
-    const auto run = [&](auto panels) {
+    for (std::size_t panel = panel_begin; panel < panel_end; panel += kPanels) {
+      const std::size_t end = panel_end - panel < kPanels ? panel_end : panel + kPanels;
       for (std::size_t tile = tile0; tile < tile_end; ++tile) {
         const std::size_t rest = x.tokens - tile * kTokenTile;
-        panel_tile_of_width<kind, panels.value>(rest, w, panel, x, tile, out, out_stride);
+        panel_tile_of_width<kind>(rest, w, panel, end, x, tile, out, out_stride);
       }
-      panel += panels.value;
-    };
-    while (panel + kTilePanels <= panel_end) run(Int<kTilePanels>{});
-    while (panel < panel_end) run(Int<1>{});
+    }
   }
 }
 

@@ -77,8 +77,8 @@ struct SubSum {
   I16 sum;
 };
 
-// Panels and tokens of one register tile (gemm_quant.inl.h); bytes to fetch ahead.
-inline constexpr int kTilePanels = 1;
+// Panels and tokens of one register tile (gemm_quant.inl.h); bytes to fetch ahead of the codes.
+constexpr int tile_panels(int) { return 1; }
 inline constexpr int kTileTokens = 1;
 inline constexpr std::size_t kPrefetchBytes = 0;
 
