@@ -1,6 +1,6 @@
 """Sums up what ctest's JUnit files say: `python3 count_tests.py FILE...`.
 
-A program of GoogleTest, unittest or cargo counts with its own cases, every other test as one. What a test
+A program of GoogleTest, unittest or cargo counts with its own cases, every other test as one. What
 did not run ("NOT RUN: reason", or a skip) is listed and counted apart, never as passed. The last
 line is "N passed, N failed, N skipped"; the exit code is 1 when something failed or nothing ran.
 """

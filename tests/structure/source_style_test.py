@@ -44,6 +44,7 @@ class SourceStyleTest(unittest.TestCase):
         self.expect("a child process", 'std::system("ls");\n')
         self.expect("the full name", "using namespace std;\n")
         self.expect(None, "using namespace std::chrono_literals;\n")
+        self.expect(None, 'popen("nm", "r");\n', "src/base/x_test.cc")
         self.expect("the work itself", "// TODO: finish\n")
         self.expect(None, "// not atoi(x), which hides errors\nint x = my_atoi(y);\n")
 

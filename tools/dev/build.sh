@@ -16,7 +16,6 @@ build_preset() {
 
 # Leaves the release binary at build/minerva: a hard link, so that a running one is not overwritten.
 build_binary() {
-  [[ -e $root/src/app/CMakeLists.txt ]] || return 0
   build_preset release minerva
   ln -f "$root/build/release/src/app/minerva" "$root/build/minerva"
 }
