@@ -20,10 +20,12 @@ Result<std::shared_ptr<const LoadedVocabulary>> load_vocabulary(const std::strin
   MINERVA_ASSIGN(out->context_length,
                  file->get_uint_or(fmt::format("{}.context_length", out->architecture), 0));
   const auto piece = [&](std::optional<TokenId> id) {
-    return id ? std::string(out->tokenizer->piece(*id)) : std::string();
+    return id ? std::optional(std::string(out->tokenizer->piece(*id))) : std::nullopt;
   };
   out->bos_text = piece(out->tokenizer->bos());
   out->eos_text = piece(out->tokenizer->eos());
+  out->unk_text = piece(out->tokenizer->unk());
+  out->pad_text = piece(out->tokenizer->pad());
   return out;
 }
 

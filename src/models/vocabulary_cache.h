@@ -7,6 +7,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -19,8 +20,8 @@ namespace minerva::models {
 struct LoadedVocabulary {
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::string chat_template;  // Jinja source; empty when the file has none
-  std::string bos_text;       // as templates print them; empty when there is no such token
-  std::string eos_text;
+  // As templates print them; none where the model has no such token.
+  std::optional<std::string> bos_text, eos_text, unk_text, pad_text;
   std::string architecture;
   std::string model_name;            // general.name, which may tell the family
   std::uint64_t context_length = 0;  // 0 when the file does not say

@@ -27,6 +27,7 @@ TEST(LoadedVocabulary, HoldsWhatTemplatesNeed) {
   EXPECT_EQ(vocabulary.chat_template, "{{ messages }}");
   EXPECT_EQ(vocabulary.bos_text, "<|begin|>");
   EXPECT_EQ(vocabulary.eos_text, "<|end|>");
+  EXPECT_FALSE(vocabulary.unk_text);
   EXPECT_EQ(vocabulary.architecture, "llama");
   EXPECT_EQ(vocabulary.model_name, "Bytes");
   EXPECT_EQ(vocabulary.context_length, 4096U);

@@ -69,6 +69,7 @@ struct ModelInfo {
   std::uint64_t size_bytes = 0;
   std::int64_t created_unix = 0;  // the file's time
   std::string problem;            // why it cannot be used, where it cannot
+  std::string chat_template;      // which one; empty when it was not looked at yet
 };
 
 }  // namespace minerva::serve

@@ -1,0 +1,168 @@
+#include "serve/running_generation.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace minerva::serve {
+namespace {
+
+using Outcome = backend::EndEvent::Outcome;
+
+double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+std::string_view outcome_label(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::Done:
+      return "done";
+    case Outcome::Failed:
+      return "error";
+    case Outcome::Cancelled:
+      return "cancelled";
+  }
+  return "error";
+}
+
+}  // namespace
+
+RunningGeneration::RunningGeneration(GenerationPlan plan, std::shared_ptr<ModelInstance> instance,
+                                     std::shared_ptr<backend::GenerationStream> stream,
+                                     std::shared_ptr<GenerationLink> link, const Clock& clock,
+                                     Metrics& metrics)
+    : plan_(std::move(plan)),
+      instance_(std::move(instance)),
+      stream_(std::move(stream)),
+      link_(std::move(link)),
+      clock_(clock),
+      metrics_(metrics) {
+  for (std::uint32_t i = 0; i < plan_.choices; ++i) {
+    choices_.push_back({ChoiceText(i, plan_.stop, plan_.keep_tokens), false, {}});
+    if (!plan_.echo.empty()) deltas_.emplace_back(TextDelta{i, plan_.echo, {}});
+  }
+}
+
+RunningGeneration::~RunningGeneration() {
+  if (!finished_) {
+    metrics_.add(Metric::RequestsTotal, 1, outcome_label(Outcome::Cancelled));
+    metrics_.add(Metric::GeneratedTokensTotal, static_cast<double>(tokens()));
+  }
+  if (on_end_) on_end_();
+  if (!engine_ended_) leave();
+}
+
+void RunningGeneration::leave() {
+  engine_ended_ = true;
+  // In this order: an end that arrives between the lines is either still in the stream at the last
+  // one, or is seen by the link.
+  stream_->cancel();
+  link_->abandon();
+  while (const auto event = stream_->try_pop()) {
+    if (std::holds_alternative<backend::EndEvent>(*event)) link_->engine_ended();
+  }
+}
+
+std::optional<Delta> RunningGeneration::try_next() {
+  while (deltas_.empty() && !finished_) {
+    if (auto why = link_->stopped()) {
+      finish(cut_short(std::move(*why)));
+      leave();
+      break;
+    }
+    auto event = stream_->try_pop();
+    if (!event) return std::nullopt;
+    std::visit([this](auto&& taken) { take(std::forward<decltype(taken)>(taken)); },
+               std::move(*event));
+  }
+  if (deltas_.empty()) return std::nullopt;
+  Delta delta = std::move(deltas_.front());
+  deltas_.pop_front();
+  return delta;
+}
+
+void RunningGeneration::take(backend::TokenEvent event) {
+  if (event.choice >= choices_.size()) return;  // an engine that lies
+  Choice& choice = choices_[event.choice];
+  if (choice.ended) return;
+  const std::uint32_t index = event.choice;
+  const TimePoint now = clock_.now();
+  if (!any_token_) {
+    any_token_ = true;
+    link_->first_token();
+    metrics_.observe(Metric::TimeToFirstTokenSeconds, seconds(now - plan_.started));
+  }
+  if (choice.last_token) {
+    metrics_.observe(Metric::InterTokenLatencySeconds, seconds(now - *choice.last_token));
+  }
+  choice.last_token = now;
+  if (auto delta = choice.text.push(std::move(event))) deltas_.emplace_back(std::move(*delta));
+  if (!choice.text.stopped()) return;
+
+  stopped_early_ = true;
+  end_choice(index, backend::FinishReason::Stop);
+  enough_ = std::ranges::all_of(choices_, &Choice::ended);
+  // The engine has no way to end one choice of several, so it is stopped only with the last.
+  if (enough_) stream_->cancel();
+}
+
+void RunningGeneration::take(const backend::ChoiceEndEvent& event) {
+  if (event.choice >= choices_.size() || choices_[event.choice].ended) return;
+  if (auto delta = choices_[event.choice].text.finish(/*broken_tail=*/true)) {
+    deltas_.emplace_back(std::move(*delta));
+  }
+  end_choice(event.choice, event.reason);
+}
+
+void RunningGeneration::end_choice(std::uint32_t index, backend::FinishReason reason) {
+  choices_[index].ended = true;
+  deltas_.emplace_back(FinishDelta{index, reason, choices_[index].text.stopped()});
+}
+
+void RunningGeneration::take(backend::EndEvent event) {
+  engine_ended_ = true;
+  link_->engine_ended();
+  if (enough_) {
+    // Whatever became of the engine after it was told to stop, the answer is whole.
+    event.outcome = Outcome::Done;
+    event.error.reset();
+  }
+  if (stopped_early_) {
+    // The engine may have run on before it heard; how far is an accident.
+    event.usage.completion_tokens = tokens();
+  }
+  if (event.usage.prompt_tokens == 0) event.usage.prompt_tokens = plan_.prompt_tokens;
+  if (event.outcome == Outcome::Failed) {
+    for (Choice& choice : choices_) {
+      if (choice.ended) continue;
+      if (auto delta = choice.text.finish(/*broken_tail=*/false)) {
+        deltas_.emplace_back(std::move(*delta));
+      }
+    }
+  }
+  finish(std::move(event));
+}
+
+void RunningGeneration::finish(backend::EndEvent end) {
+  finished_ = true;
+  metrics_.add(Metric::RequestsTotal, 1, outcome_label(end.outcome));
+  metrics_.add(Metric::CachedTokensTotal, static_cast<double>(end.usage.cached_tokens));
+  metrics_.add(Metric::GeneratedTokensTotal, static_cast<double>(end.usage.completion_tokens));
+  deltas_.emplace_back(EndDelta{std::move(end), plan_.model, plan_.backend, plan_.route});
+}
+
+backend::EndEvent RunningGeneration::cut_short(Error why) const {
+  backend::EndEvent end;
+  end.outcome = Outcome::Failed;
+  end.error = std::move(why);
+  end.usage.prompt_tokens = plan_.prompt_tokens;
+  end.usage.completion_tokens = tokens();
+  end.engine = plan_.backend;
+  return end;
+}
+
+std::uint64_t RunningGeneration::tokens() const {
+  std::uint64_t sum = 0;
+  for (const Choice& choice : choices_) sum += choice.text.tokens();
+  return sum;
+}
+
+}  // namespace minerva::serve
