@@ -32,13 +32,10 @@ pub fn tojson(state: &State, value: Value, rest: Rest<ValueOrKwargs>) -> Result<
         Ok(value.filter(|v| !v.is_none() && !v.is_undefined()))
     };
     let ensure_ascii = pick(ensure_ascii, "ensure_ascii")?.is_some_and(|v| v.is_true());
-    let indent = match pick(indent, "indent")? {
-        None => None,
-        Some(v) => Some(match v.as_str() {
-            Some(text) => text.to_string(),
-            None => " ".repeat(v.as_i64().unwrap_or(0).clamp(0, 64) as usize),
-        }),
-    };
+    let indent = pick(indent, "indent")?.map(|v| match v.as_str() {
+        Some(text) => text.to_string(),
+        None => " ".repeat(v.as_i64().unwrap_or(0).clamp(0, 64) as usize),
+    });
     let (item, key) = match pick(separators, "separators")? {
         Some(pair) => {
             let parts: Vec<Value> = pair.try_iter()?.collect();

@@ -71,8 +71,8 @@ pub fn prepare(source: &str) -> Result<Prepared, String> {
 struct Scanner<'a> {
     source: &'a str,
     insertions: Vec<Insertion>,
-    /// (start, end, new text), for the names of statements.
-    replacements: Vec<(usize, usize, &'static str)>,
+    /// (start, end, new text).
+    replacements: Vec<(usize, usize, String)>,
     tags: usize,
     uses_clock: bool,
 }
@@ -204,7 +204,11 @@ impl Scanner<'_> {
                     Kind::Op
                 }
             };
-            tokens.push(Token { kind, start, end: at });
+            let token = Token { kind, start, end: at };
+            if kind == Kind::Str {
+                self.long_escapes(&token);
+            }
+            tokens.push(token);
             if tokens.len() > TAG_TOKENS_MAX {
                 return Err(format!(
                     "a tag at byte {from} of the template has more than {TAG_TOKENS_MAX} tokens"
@@ -226,7 +230,7 @@ impl Scanner<'_> {
         }
         let name = match last.kind {
             Kind::Ident => text,
-            Kind::Str => text.trim_matches(['"', '\'']),
+            Kind::Str if self.names_attribute(tokens) => text.trim_matches(['"', '\'']),
             _ => return Ok(()),
         };
         if name.len() > 4 && name.starts_with("__") && name.ends_with("__") {
@@ -235,14 +239,45 @@ impl Scanner<'_> {
         Ok(())
     }
 
+    /// Is the last token in a subscript or in attr()?
+    fn names_attribute(&self, tokens: &[Token]) -> bool {
+        let before = |n: usize| tokens.len().checked_sub(n).map(|i| self.text(&tokens[i]));
+        before(2) == Some("[") || (before(2) == Some("(") && before(3) == Some("attr"))
+    }
+
+    /// The engine knows \u0000 and not \U00000000.
+    fn long_escapes(&mut self, token: &Token) {
+        let text = &self.source[token.start..token.end];
+        let mut at = 0;
+        while let Some(found) = text[at..].find('\\') {
+            let escape = at + found;
+            at = escape + 2; // what follows the backslash is never the start of another
+            let digits = text.get(escape + 2..escape + 10);
+            if text.as_bytes().get(escape + 1) == Some(&b'U') {
+                let code = digits.and_then(|x| u32::from_str_radix(x, 16).ok());
+                if let Some(c) = code.and_then(char::from_u32) {
+                    let (start, end) = (token.start + escape, token.start + escape + 10);
+                    let mut units = [0u16; 2];
+                    let units = c.encode_utf16(&mut units).iter();
+                    let text = units.map(|unit| format!("\\u{unit:04x}")).collect();
+                    self.replacements.push((start, end, text));
+                }
+            }
+            at = at.min(text.len());
+            while !text.is_char_boundary(at) {
+                at += 1;
+            }
+        }
+    }
+
     fn block(&mut self, tokens: &[Token]) {
         let Some(first) = tokens.first() else { return };
         match self.text(first) {
             "generation" if tokens.len() == 1 => {
-                self.replacements.push((first.start, first.end, "with"))
+                self.replacements.push((first.start, first.end, "with".into()))
             }
             "endgeneration" if tokens.len() == 1 => {
-                self.replacements.push((first.start, first.end, "endwith"))
+                self.replacements.push((first.start, first.end, "endwith".into()))
             }
             "set" => self.set(&tokens[1..]),
             "for" => {
@@ -422,7 +457,7 @@ impl Scanner<'_> {
         self.insertions.sort_by_key(|x| (x.at, x.rank));
         let mut edits: Vec<(usize, usize, &str)> =
             self.insertions.iter().map(|x| (x.at, x.at, x.text)).collect();
-        edits.extend(self.replacements.iter().copied());
+        edits.extend(self.replacements.iter().map(|x| (x.0, x.1, x.2.as_str())));
         edits.sort_by_key(|x| x.0); // stable: insertions at one place keep their order
         let mut out = String::with_capacity(self.source.len() + edits.len() * 16);
         let mut at = 0;
@@ -433,5 +468,75 @@ impl Scanner<'_> {
         }
         out.push_str(&self.source[at..]);
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(source: &str) -> String {
+        prepare(source).unwrap_or_else(|e| panic!("{e}")).source
+    }
+
+    #[test]
+    fn what_needs_no_change_has_none() {
+        for source in [
+            "plain { text } {# comment {{ a ~ b }} #}",
+            "{% raw %}{{ a ~ b }}{% set ns.x = [y] %}{% endraw %}",
+            "{% for (a, b) in pairs %}{{ a }}{% endfor %}{% set a, b = 1, 2 %}",
+            "{{ 'a ~ b' + x[0] + f(x, y)[1:2] + ['a', 1, none]|join }}",
+            "{% set x = y %}{% set ns.x %}text{% endset %}{{ (a or b).c - 1 }}",
+            "{% macro f(a, b=1) %}{% endmacro %}{% call(x, y) f() %}{% endcall %}",
+            "{{ {'a': {}} }} {{ 1.5.foo }} {{- 'x' -}} {%- if x is not none -%}",
+        ] {
+            assert_eq!(prepared(source), source);
+        }
+    }
+
+    #[test]
+    fn generation_is_with() {
+        assert_eq!(
+            prepared("{%- generation -%}x{% endgeneration %}"),
+            "{%- with -%}x{% endwith %}"
+        );
+    }
+
+    #[test]
+    fn literals_stores_and_concatenations() {
+        for (source, expected) in [
+            ("{{ [x, [y]] }}", "{{ ([x, ([y]|minerva_bounded)]|minerva_bounded) }}"),
+            ("{{ {'a': x}.a }}", "{{ ({'a': x}|minerva_bounded).a }}"),
+            ("{{ f((x, 1)) }}", "{{ f(((x, 1)|minerva_bounded)) }}"),
+            ("{%set ns.x=y%}", "{%set ns.x=(y)|minerva_kept%}"),
+            ("{% set ns.a, b = x, y %}", "{% set ns.a, b =( x, y)|minerva_kept %}"),
+            ("{% set ns.x | d(y, true) %}", "{% set ns.x | d(y, true)|minerva_kept %}"),
+            ("{{ a ~ 'b' ~ c.d[0] }}", "{{ (a)|minerva_text ~ 'b' ~ (c.d[0])|minerva_text }}"),
+            ("{{ a + b ~ -c * 2 if d }}", "{{ a + (b)|minerva_text ~ (-c * 2)|minerva_text if d }}"),
+            ("{% if x in a~b %}", "{% if x in (a)|minerva_text~(b)|minerva_text %}"),
+            ("{% set ns.x = [y]~z %}",
+             "{% set ns.x =( (([y]|minerva_bounded))|minerva_text~(z)|minerva_text)|minerva_kept %}"),
+        ] {
+            assert_eq!(prepared(source), expected);
+        }
+    }
+
+    #[test]
+    fn limits() {
+        let refuses = |source: String| prepare(&source).err().unwrap_or_default();
+        assert!(refuses("x".repeat(SOURCE_BYTES_MAX + 1)).contains("bytes long"));
+        assert!(refuses(format!("{{{{ {}1 }}}}", "not ".repeat(TAG_TOKENS_MAX))).contains("tokens"));
+        assert!(refuses("{{a}}".repeat(TAGS_MAX + 1)).contains("tags"));
+        assert!(refuses("{{ ''.__class__ }}".into()).contains("__class__"));
+        assert!(refuses("{{ x['__globals__'] }}".into()).contains("__globals__"));
+        assert!(prepare("{{ '__label__' }}").is_ok());
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(
+            prepared("{{ '\\U0001f600\\\\U0001f600é\\' }}"),
+            "{{ '\\ud83d\\ude00\\\\U0001f600é\\' }}"
+        );
     }
 }

@@ -109,9 +109,9 @@ impl LocalTime {
             'R' => write!(out, "{}", self.format("%H:%M")),
             'r' => write!(out, "{}", self.format("%I:%M:%S %p")),
             'c' => write!(out, "{}", self.format("%a %b %e %H:%M:%S %Y")),
-            'n' => write!(out, "\n"),
-            't' => write!(out, "\t"),
-            '%' => write!(out, "%"),
+            'n' => out.write_char('\n'),
+            't' => out.write_char('\t'),
+            '%' => out.write_char('%'),
             // datetime.now() knows no time zone: both are empty.
             'z' | 'Z' => Ok(()),
             other => write!(out, "%{other}"),

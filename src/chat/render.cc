@@ -52,8 +52,9 @@ bool text_only(const std::vector<ContentPart>& parts) {
                      [](const ContentPart& p) { return p.kind == ContentPart::Kind::Text; });
 }
 
-Json content_of(const Message& message, ContentShape shape) {
-  if (!message.content) return nullptr;
+Json content_of(const Message& message, const TemplateTraits& traits) {
+  const ContentShape shape = traits.content;
+  if (!message.content) return traits.takes_null_content ? Json(nullptr) : Json("");
   const bool as_text = text_only(*message.content) && shape != ContentShape::Parts &&
                        (shape == ContentShape::String || !message.content_is_parts);
   if (as_text) return message.text();
@@ -94,7 +95,7 @@ Result<Json> call_of(const ToolCall& call, ArgumentsShape shape) {
 Result<Json> message_of(const Message& message, const TemplateTraits& traits) {
   Json out = Json::object();
   out["role"] = message.role;
-  out["content"] = content_of(message, traits.content);
+  out["content"] = content_of(message, traits);
   if (!message.name.empty()) out["name"] = message.name;
   if (message.reasoning) out["reasoning_content"] = *message.reasoning;
   // Absent, not empty: many templates only ask whether the key is there.

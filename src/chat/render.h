@@ -13,10 +13,10 @@ namespace minerva::chat {
 
 // The special tokens that templates print, as text. What the model has not is not defined.
 struct TemplateTokens {
-  std::optional<std::string> bos;
-  std::optional<std::string> eos;
-  std::optional<std::string> unk;
-  std::optional<std::string> pad;
+  std::optional<std::string> bos = {};
+  std::optional<std::string> eos = {};
+  std::optional<std::string> unk = {};
+  std::optional<std::string> pad = {};
 };
 
 // The text begins with the model's BOS where its template prints it: tokenize it with special

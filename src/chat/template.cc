@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <minerva_rust.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -26,6 +27,10 @@ class RustText {
  private:
   MinervaText text_{nullptr, 0};
 };
+
+// Probing renders two short messages; published templates take 2,000 units at most for that, and a
+// hostile one is not to use up its budget eight times before it is even asked.
+constexpr std::uint64_t kProbeFuel = 50'000;
 
 const std::uint8_t* bytes_of(const std::string& text) {
   return reinterpret_cast<const std::uint8_t*>(text.data());
@@ -90,8 +95,8 @@ Error render_error(std::int32_t status, std::string message) {
 
 }  // namespace
 
-ChatTemplate::ChatTemplate(std::string source, MinervaTemplate* compiled, TemplateLimits limits)
-    : source_(std::move(source)), compiled_(compiled), limits_(limits) {}
+ChatTemplate::ChatTemplate(std::string source, MinervaTemplate* compiled)
+    : source_(std::move(source)), compiled_(compiled) {}
 
 ChatTemplate::~ChatTemplate() { minerva_template_free(compiled_); }
 
@@ -105,8 +110,10 @@ Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::compile(std::string so
     return fail(status == kMinervaTemplatePanic ? ErrorCode::Internal : ErrorCode::InvalidModel,
                 "the chat template does not compile: " + message.str(), "chat_template");
   }
-  std::shared_ptr<ChatTemplate> made(new ChatTemplate(std::move(source), compiled, limits));
+  std::shared_ptr<ChatTemplate> made(new ChatTemplate(std::move(source), compiled));
+  made->limits_.fuel_base = kProbeFuel;
   made->traits_ = probe_traits(*made);
+  made->limits_ = limits;
   return made;
 }
 
@@ -124,7 +131,8 @@ Result<std::string> ChatTemplate::render(const Json& context,
   MINERVA_ASSIGN(const MinervaLocalTime now, time_of(context, now_epoch_seconds));
   MINERVA_ASSIGN(const std::string bytes, write_context(context));
   const MinervaTemplateLimits limits{
-      .fuel = limits_.fuel_base + limits_.fuel_per_context_byte * bytes.size(),
+      .fuel = std::min(limits_.fuel_max,
+                       limits_.fuel_base + limits_.fuel_per_context_byte * bytes.size()),
       .output_bytes =
           limits_.output_bytes_base + limits_.output_bytes_per_context_byte * bytes.size(),
       .recursion = limits_.recursion_max};

@@ -23,11 +23,13 @@ using Json = nlohmann::ordered_json;
 struct TemplateLimits {
   std::uint64_t fuel_base = 500'000;
   std::uint64_t fuel_per_context_byte = 50;
+  // A unit of fuel also stands for 64 bytes of memory, so it does not grow without end.
+  std::uint64_t fuel_max = 50'000'000;
   // Room for what a template itself says: the longest known one says 4 KB.
   std::uint64_t output_bytes_base = 64 << 10;
   std::uint64_t output_bytes_per_context_byte = 4;
-  // A loop counts 1 and a macro call 5.
-  std::uint64_t recursion_max = 100;
+  // A loop counts 1 and a macro call 5; printing a tool's nested schema takes 9 a level.
+  std::uint64_t recursion_max = 200;
   // As everywhere for JSON from outside, and a few levels for what wraps it.
   std::uint32_t context_depth_max = 72;
 };
@@ -52,11 +54,11 @@ class ChatTemplate {
   const TemplateTraits& traits() const { return traits_; }
 
  private:
-  ChatTemplate(std::string source, MinervaTemplate* compiled, TemplateLimits limits);
+  ChatTemplate(std::string source, MinervaTemplate* compiled);
 
   std::string source_;
   MinervaTemplate* compiled_;
-  TemplateLimits limits_;
+  TemplateLimits limits_ = {};
   TemplateTraits traits_;
 };
 
