@@ -1,5 +1,7 @@
 #include "engine/activation_buffer.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace minerva::engine {
@@ -9,7 +11,10 @@ ActivationBuffer::ActivationBuffer(std::size_t tokens, std::size_t cols,
     : tokens_(tokens), cols_(cols), values_(tokens * cols) {
   for (const PackedWeight* reader : readers) {
     const std::size_t group = reader->activation_group();
-    if (group == 0) continue;
+    if (group == 0) {
+      has_float_reader_ = true;
+      continue;
+    }
     Quantized& form = forms_[group == kernels::kBlock ? 0 : 1];
     if (form.group != 0) continue;
     form.group = group;
@@ -29,6 +34,19 @@ void ActivationBuffer::quantize(const kernels::KernelTable& kernels, std::size_t
   for (Quantized& form : forms_) {
     if (form.group == 0) continue;
     kernels.quantize(values_.data(), cols_, begin, end, form.view(tokens, cols_));
+  }
+}
+
+void ActivationBuffer::quantize(const kernels::KernelTable& kernels, std::size_t tokens,
+                                std::size_t begin, std::size_t end, const float* from,
+                                std::size_t stride) {
+  MINERVA_DCHECK(tokens <= tokens_);
+  if (has_float_reader_) {
+    for (std::size_t t = begin; t < end; ++t) std::copy_n(from + t * stride, cols_, row(t));
+  }
+  for (Quantized& form : forms_) {
+    if (form.group == 0) continue;
+    kernels.quantize(from, stride, begin, end, form.view(tokens, cols_));
   }
 }
 

@@ -21,10 +21,13 @@ class ActivationBuffer {
 
   std::size_t cols() const { return cols_; }
   float* row(std::size_t token) { return values_.data() + token * cols_; }
-  // Quantises rows [begin, end) of the step's `tokens`, if any reader is quantised. Each row's place
+  // Quantises rows [begin, end) of the step's `tokens`, if any reader is quantised. A row's place
   // depends on how many there are in all (kernels/packed.h), so multiply() wants the same number.
   void quantize(const kernels::KernelTable& kernels, std::size_t tokens, std::size_t begin,
                 std::size_t end);
+  // The same, with the rows taken from elsewhere.
+  void quantize(const kernels::KernelTable& kernels, std::size_t tokens, std::size_t begin,
+                std::size_t end, const float* from, std::size_t stride);
 
   // out[token][row] of w for the first `tokens` rows and panels [panel_begin, panel_end).
   void multiply(const kernels::KernelTable& kernels, const PackedWeight& w, std::size_t tokens,
@@ -43,6 +46,7 @@ class ActivationBuffer {
   std::size_t tokens_;
   std::size_t cols_;
   std::vector<float> values_;
+  bool has_float_reader_ = false;
   mutable Quantized forms_[2];
 };
 

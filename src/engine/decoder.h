@@ -47,19 +47,29 @@ class Decoder {
 
  private:
   struct Token;
+  struct Output;
+  struct Rows;
   struct Scratch;
   void prepare(std::span<const StepItem> items);
   void forward(unsigned thread);
   void embed(unsigned thread);
   void attention(unsigned thread, std::size_t layer);
-  void rotate_and_store(std::size_t token, std::size_t layer);
-  void attend(std::size_t token, std::size_t kv_head, std::size_t layer);
+  // Stores keys and values, then attends.
+  void look_back(unsigned thread, std::size_t layer);
+  void rotate_and_store(std::size_t token, std::size_t kv_head, std::size_t layer);
+  void attend(std::size_t token, std::size_t first_head, std::size_t head_count, std::size_t layer);
   void feed_forward(unsigned thread, std::size_t layer);
-  void output(unsigned thread);
-  // x += branch (normed first where the model does so), then the next norm, quantised.
-  void add_branch(unsigned thread, std::span<const float> post_norm,
+  // residual += branch (normed first where the model does so), then the next norm, quantised.
+  void add_branch(unsigned thread, Output& branch, std::span<const float> post_norm,
                   std::span<const float> next_norm);
-  Share tokens_of(unsigned thread) const;
+  void output(unsigned thread);
+
+  // In a wide step every row belongs to one thread, and others wait for it at rows_barrier(); in a
+  // narrow one every thread has all rows for itself.
+  bool narrow() const;
+  Share rows_of(std::size_t count, unsigned thread) const;
+  Rows& rows(unsigned thread);
+  void rows_barrier();
 
   std::shared_ptr<const Model> model_;
   KvPool& kv_;
