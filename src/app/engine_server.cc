@@ -1,0 +1,173 @@
+#include "app/engine_server.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <utility>
+#include <vector>
+
+#include "backend/native/native_backend.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/compute.h"
+#include "cli/context.h"
+#include "cli/progress_bar.h"
+#include "http/port_owner.h"
+#include "http/prometheus_metrics.h"
+#include "http/server.h"
+#include "models/vocabulary_cache.h"
+#include "serve/local_service.h"
+
+namespace minerva::app {
+namespace {
+
+// A model of hundreds of gigabytes from a slow disk.
+constexpr auto kLoadTimeMax = std::chrono::hours(2);
+
+// A port that is taken is said before minutes of loading, and not behind them. The server itself
+// binds later, and says the same should somebody come in between.
+Result<void> check_port(const cli::Settings& settings) {
+  using boost::asio::ip::tcp;
+  boost::system::error_code error;
+  const auto address = boost::asio::ip::make_address(
+      settings.host == "localhost" ? "127.0.0.1" : settings.host, error);
+  if (error || settings.port == 0) return {};
+  const tcp::endpoint endpoint(address, static_cast<std::uint16_t>(settings.port));
+  boost::asio::io_context io;
+  tcp::acceptor acceptor(io);
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(1, error);
+  if (error != boost::asio::error::address_in_use) return {};
+  return fail(
+      ErrorCode::Unavailable,
+      fmt::format("port {} on {} is taken by {}; stop it, or choose another port with --port",
+                  settings.port, settings.host,
+                  http::port_owner(settings.host, static_cast<unsigned>(settings.port))));
+}
+
+// Members in the order of their making; each uses those above it.
+class EngineServer final : public cli::LocalServer {
+ public:
+  EngineServer(cli::Settings settings, cli::Compute compute)
+      : settings_(std::move(settings)), compute_(std::move(compute)), bar_("loading", clock_) {}
+
+  Result<void> open(const std::string& version) {
+    serve::ServiceOptions options;
+    options.models = settings_.models;
+    options.context_size = 0;
+    options.requests_max = static_cast<std::size_t>(settings_.queue);
+    options.models_max = static_cast<std::size_t>(settings_.models_max);
+    const serve::ModelSources sources{cli::open_store(settings_), vocabularies_};
+    MINERVA_ASSIGN(service_, serve::LocalService::open(std::move(options), {native()}, sources,
+                                                       clock_, metrics_));
+    const auto loaded = service_->wait_until_ready(clock_.now() + kLoadTimeMax);
+    starting_ = false;
+    bar_.clear();
+    if (!loaded) return fail(loaded.error());
+    MINERVA_ASSIGN(server_,
+                   http::Server::listen(server_options(version), *service_, metrics_, clock_));
+    return {};
+  }
+
+  ~EngineServer() override {
+    server_.reset();
+    service_.reset();
+  }
+
+  std::string address() const override { return server_->address(); }
+  unsigned port() const override { return server_->port(); }
+
+  std::string summary() const override {
+    std::string models;
+    std::size_t known = 0;
+    for (const serve::ModelInfo& info : service_->models()) {
+      ++known;
+      if (info.state == serve::ModelState::Ready)
+        models += fmt::format("model {}, context {}, ", info.name, info.context_size);
+    }
+    if (models.empty())
+      models = fmt::format("{} model{} known, loaded at first use, ", known, known == 1 ? "" : "s");
+    return fmt::format("{}native/{}, {} thread{}", models, compute_.kernels->name,
+                       compute_.pool->size(), compute_.pool->size() == 1 ? "" : "s");
+  }
+
+  std::vector<std::string> model_names() const override {
+    std::vector<std::string> names;
+    for (const serve::ModelInfo& info : service_->models()) names.push_back(info.name);
+    return names;
+  }
+
+  void drain(Duration grace) override {
+    service_->drain(grace);
+    server_->drain(grace);
+  }
+  void stop() override { server_->stop(); }
+
+ private:
+  serve::EngineOffer native() {
+    backend::NativeOptions options;
+    options.numerics = compute_.numerics;
+    options.context_default = static_cast<std::size_t>(settings_.context);
+    options.kv_bytes_max = settings_.kv_memory;
+    options.waiting_max = static_cast<std::size_t>(settings_.queue);
+    options.vocabulary =
+        [cache = vocabularies_](
+            const backend::ModelSpec& spec) -> Result<std::shared_ptr<const text::Tokenizer>> {
+      MINERVA_ASSIGN(const auto vocabulary, cache->get(spec.path));
+      return vocabulary->tokenizer;
+    };
+    // Models that are loaded for a request later load silently.
+    options.progress = [this](std::uint64_t done, std::uint64_t total) {
+      if (starting_) bar_.update(done, total);
+    };
+    const auto make = [this, options]() -> std::unique_ptr<backend::InferenceBackend> {
+      return std::make_unique<backend::NativeBackend>(options, *compute_.pool, *compute_.kernels,
+                                                      clock_, metrics_);
+    };
+    return {"native", make()->capabilities(),
+            [make]() -> Result<std::unique_ptr<backend::InferenceBackend>> { return make(); }};
+  }
+
+  http::ServerOptions server_options(const std::string& version) const {
+    http::ServerOptions options;
+    options.host = settings_.host;
+    options.port = static_cast<std::uint16_t>(settings_.port);
+    options.allowed_hosts = settings_.allowed_hosts;
+    options.allowed_origins = settings_.allowed_origins;
+    options.limits.prompt_body_bytes_max = static_cast<std::size_t>(settings_.body_max);
+    options.limits.connections_max = static_cast<std::size_t>(settings_.connections_max);
+    options.strict = settings_.strict;
+    options.keep_alive_every = std::chrono::seconds(settings_.keep_alive_seconds);
+    options.version = version;
+    options.system_fingerprint = fmt::format("fp_{}_{}", version, settings_.numerics);
+    return options;
+  }
+
+  const SteadyClock clock_;
+  http::PrometheusMetrics metrics_;
+  const cli::Settings settings_;
+  const cli::Compute compute_;
+  const std::shared_ptr<models::VocabularyCache> vocabularies_ =
+      std::make_shared<models::VocabularyCache>();
+  cli::ProgressBar bar_;
+  std::atomic<bool> starting_{true};
+  std::unique_ptr<serve::LocalService> service_;
+  std::unique_ptr<http::Server> server_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<cli::LocalServer>> start_engine_server(const cli::Settings& settings,
+                                                              const std::string& version) {
+  MINERVA_TRY(check_port(settings));
+  MINERVA_ASSIGN(cli::Compute compute, cli::make_compute(settings));
+  auto server = std::make_unique<EngineServer>(settings, std::move(compute));
+  MINERVA_TRY(server->open(version));
+  return server;
+}
+
+}  // namespace minerva::app

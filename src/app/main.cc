@@ -1,0 +1,24 @@
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "app/engine_server.h"
+#include "cli/commands.h"
+
+int main(int argc, char** argv) {
+  try {
+    const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+    std::vector<std::string> environment;
+    for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
+    return minerva::cli::run_command(arguments, environment, MINERVA_VERSION,
+                                     minerva::app::start_engine_server);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "minerva: an error that nobody handled: %s\n", error.what());
+  } catch (...) {
+    std::fputs("minerva: an error that nobody handled\n", stderr);
+  }
+  return minerva::cli::kExitFailure;
+}

@@ -1,0 +1,36 @@
+#include "cli/context.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <utility>
+
+namespace minerva::cli {
+
+std::shared_ptr<const models::ModelStore> open_store(const Settings& settings) {
+  return std::make_shared<const models::ModelStore>(std::vector<std::string>{settings.models_dir});
+}
+
+Result<models::ModelEntry> find_model(const Settings& settings, const std::string& name_or_path) {
+  const auto store = open_store(settings);
+  auto entry = store->resolve(name_or_path, true);
+  if (entry || entry.error().code != ErrorCode::NotFound) return entry;
+  // A file beside us that was named without its folder's path is still a path.
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(name_or_path, ignored))
+    return store->resolve("./" + name_or_path, true);
+  return entry;
+}
+
+std::string size_text(std::uint64_t bytes) {
+  constexpr std::string_view kUnits[] = {"B", "kB", "MB", "GB", "TB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1000 && unit + 1 < std::size(kUnits)) {
+    value /= 1000;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+}  // namespace minerva::cli

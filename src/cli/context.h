@@ -1,0 +1,32 @@
+// What every verb is given. Owned by run_command() for the time of one command.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "cli/configuration.h"
+#include "cli/local_server.h"
+#include "models/model_store.h"
+
+namespace minerva::cli {
+
+struct Context {
+  Configuration configuration;
+  std::string version;
+  LocalServerFactory start_server;
+  const Clock& clock;
+
+  const Settings& settings() const { return configuration.settings; }
+};
+
+// The models of the configured folder.
+std::shared_ptr<const models::ModelStore> open_store(const Settings& settings);
+
+// A name of the folder or a path, as a person gives it.
+Result<models::ModelEntry> find_model(const Settings& settings, const std::string& name_or_path);
+
+// "98.4 MB": decimal, as file managers say it.
+std::string size_text(std::uint64_t bytes);
+
+}  // namespace minerva::cli

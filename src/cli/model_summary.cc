@@ -1,0 +1,79 @@
+#include "cli/model_summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "backend/native/native_backend.h"
+#include "base/log.h"
+#include "base/system.h"
+#include "engine/kv_cache.h"
+#include "engine/model_config.h"
+
+namespace minerva::cli {
+namespace {
+
+void add_engine_view(const formats::GgufFile& file, const Settings& settings,
+                     ModelSummary& summary) {
+  for (const WeightShare& share : summary.weights) {
+    const auto& all = formats::all_dtypes();
+    const auto type = std::ranges::find(all, share.type, &formats::DTypeInfo::name);
+    if (type != all.end() && !type->decodable)
+      summary.unsupported.push_back(fmt::format("weights of type {}", share.type));
+  }
+  const auto config = engine::read_config(file);
+  if (!config) {
+    summary.unsupported.push_back(config.error().message);
+    return;
+  }
+  summary.context.trained = config->trained_context;
+  const std::uint64_t kv_bytes =
+      settings.kv_memory != 0 ? settings.kv_memory : memory_info().available_bytes / 2;
+  const auto context =
+      backend::choose_context(*config, 0, static_cast<std::size_t>(settings.context), kv_bytes);
+  if (!context) {
+    summary.unsupported.push_back(context.error().message);
+    return;
+  }
+  summary.context.context = *context;
+  summary.context.kv_bytes = engine::KvLayout(*config).bytes_for(*context);
+}
+
+}  // namespace
+
+std::vector<WeightShare> weight_shares(const formats::GgufFile& file) {
+  std::map<formats::DType, WeightShare> by_type;
+  for (const formats::GgufTensor& tensor : file.tensors()) {
+    WeightShare& share = by_type[tensor.type];
+    share.type = formats::dtype_info(tensor.type).name;
+    ++share.tensors;
+    share.bytes += tensor.data.size();
+  }
+  std::vector<WeightShare> shares;
+  for (auto& [type, share] : by_type) shares.push_back(std::move(share));
+  std::ranges::sort(shares, std::ranges::greater(), &WeightShare::bytes);
+  return shares;
+}
+
+std::string main_weight_type(const std::string& path) {
+  const auto file = formats::GgufFile::open(path);
+  if (!file) return {};
+  const auto shares = weight_shares(**file);
+  return shares.empty() ? std::string() : shares.front().type;
+}
+
+ModelSummary summarize(const formats::GgufFile& file, const Settings& settings) {
+  ModelSummary summary;
+  summary.architecture =
+      escape_controls(file.get_string_or("general.architecture", "").value_or(""));
+  summary.name = escape_controls(file.get_string_or("general.name", "").value_or(""));
+  summary.file_bytes = file.total_bytes();
+  for (const formats::GgufTensor& tensor : file.tensors()) summary.parameters += tensor.elements();
+  summary.weights = weight_shares(file);
+  for (const std::string& warning : file.warnings()) summary.warnings.push_back(warning);
+  add_engine_view(file, settings, summary);
+  return summary;
+}
+
+}  // namespace minerva::cli

@@ -1,0 +1,88 @@
+// The commands. Each reads what its options say, writes its result to standard output, and gives an
+// error that run_command() prints. With `json`, standard output holds JSON and nothing else.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "cli/context.h"
+
+namespace minerva::cli {
+
+struct ListOptions {
+  bool json = false;
+};
+Result<void> list_models(const Context& context, const ListOptions& options);
+
+struct ShowOptions {
+  std::string model;
+  bool json = false;
+};
+Result<void> show_model(const Context& context, const ShowOptions& options);
+
+struct TokenizeVerbOptions {
+  std::string model;
+  bool add_special = false;
+  bool parse_special = false;
+};
+Result<void> tokenize_stdin(const Context& context, const TokenizeVerbOptions& options);
+
+struct DetokenizeVerbOptions {
+  std::string model;
+  bool special = false;
+};
+Result<void> detokenize_stdin(const Context& context, const DetokenizeVerbOptions& options);
+
+struct TemplateOptions {
+  std::string model_or_file;
+};
+Result<void> render_template(const Context& context, const TemplateOptions& options);
+
+struct EvalVerbOptions {
+  std::string model;
+  std::string text_file;
+  std::uint64_t window = 0;
+  bool windows = false;
+  std::string kl_to;
+  std::uint64_t tokens = 0;
+  std::string dump_logits;  // "-": standard output
+  bool json = false;
+};
+Result<void> evaluate_model(const Context& context, const EvalVerbOptions& options);
+
+struct BenchVerbOptions {
+  std::string model;
+  std::uint64_t sequences = 1;
+  bool json = false;
+};
+Result<void> bench_model(const Context& context, const BenchVerbOptions& options);
+
+// A configuration that cannot be read does not stop it: that is one of the things it reports.
+struct DoctorOptions {
+  bool json = false;
+  std::optional<Error> configuration_error;
+};
+Result<void> diagnose(const Context& context, const DoctorOptions& options);
+
+struct ConfigOptions {
+  bool json = false;
+  bool markdown = false;  // the table of docs/configuration.md
+};
+Result<void> show_configuration(const Context& context, const ConfigOptions& options);
+
+Result<void> serve_models(const Context& context);
+
+struct RunOptions {
+  std::string model;   // empty: the server's, or the only one there is
+  std::string prompt;  // empty and standard input is a terminal: the chat
+  std::string system;
+  std::optional<double> temperature;
+  std::optional<std::uint64_t> max_tokens;
+  std::optional<std::uint64_t> seed;
+  bool raw = false;
+};
+Result<void> run_chat(const Context& context, const RunOptions& options);
+
+}  // namespace minerva::cli
