@@ -54,6 +54,7 @@ struct GenerateRequest {
   std::string client_id;  // for fairness between clients
   std::vector<PromptItem> prompt;
   // Tokens already given to the client by an engine that died; generation goes on behind them.
+  // max_tokens counts them too, the usage does not: the same request is simply given on.
   std::vector<TokenId> resume_prefix;
   SamplingParams sampling;
   std::optional<ConstraintSpec> constraint;

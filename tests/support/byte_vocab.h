@@ -1,6 +1,6 @@
-// A model file without weights whose tokens are the 256 bytes and four control tokens, with the same
-// ids as the fake backend's, so that serve can be tested with both; and token 260, two NUL bytes,
-// because a byte-level vocabulary must have one merge.
+// A model file without weights whose tokens are the 256 bytes and four control tokens, with the
+// same ids as the fake backend's, so that serve can be tested with both; and token 260, two NUL
+// bytes, because a byte-level vocabulary must have one merge.
 #pragma once
 
 #include <cstddef>

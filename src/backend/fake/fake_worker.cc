@@ -237,8 +237,7 @@ bool FakeWorker::generate_token(Running& running, std::uint32_t index, const Fak
   Choice& choice = running.choices[index];
   const GenerateRequest& request = running.request;
   const std::uint64_t max_tokens = request.max_tokens.value_or(options_.context_size);
-  const std::uint64_t made = choice.generated - request.resume_prefix.size();
-  if (made >= max_tokens) {
+  if (choice.generated >= max_tokens) {
     end_choice(running, index, FinishReason::Length);
     return false;
   }
@@ -281,7 +280,7 @@ bool FakeWorker::generate_token(Running& running, std::uint32_t index, const Fak
   if (!running.first_token) running.first_token = running.last_token;
   const auto verdict = running.stream->push(std::move(event));
   running.paused = running.paused || verdict == GenerationStream::Push::Full;
-  if (made + 1 >= max_tokens || choice.prefix.size() >= running.context_size) {
+  if (choice.generated >= max_tokens || choice.prefix.size() >= running.context_size) {
     end_choice(running, index, FinishReason::Length);
   }
   return false;

@@ -17,6 +17,7 @@ namespace {
 // Sequences of full length that the pool has room for, where memory allows; pages are touched only
 // when used, so this costs address space.
 constexpr std::uint64_t kFullSequencesMax = 64;
+constexpr std::uint32_t kChoicesMax = 16;
 constexpr std::size_t kContextStep = engine::kPage;
 
 engine::SamplingSettings settings_of(const SamplingParams& p, std::uint64_t seed) {
@@ -225,6 +226,10 @@ Result<void> NativeBackend::generate(GenerateRequest request,
                                      std::shared_ptr<GenerationStream> stream) {
   const auto now = loaded();
   if (now == nullptr) return fail(ErrorCode::Unavailable, "no model is loaded");
+  if (request.n == 0 || request.n > kChoicesMax) {
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("n is {}, but must be 1 to {}", request.n, kChoicesMax), "n");
+  }
   if (request.constraint) {
     return fail(ErrorCode::Unsupported, "the native engine cannot constrain its output yet",
                 "response_format");
@@ -307,7 +312,7 @@ Capabilities NativeBackend::capabilities() const {
   c.seed = Support::Yes;
   c.load_invariant = Support::Yes;
   c.tokenize = Support::Yes;
-  c.choices_max = 16;
+  c.choices_max = kChoicesMax;
   return c;
 }
 
