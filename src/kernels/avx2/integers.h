@@ -133,7 +133,7 @@ struct SubSum {
   I16 sum;  // 32 bits a row; Nibble: pairs of 16
 };
 
-constexpr int tile_panels(int) { return 1; }
+inline constexpr int kTilePanels = 1;
 inline constexpr int kTileTokens = 4;
 inline constexpr std::size_t kPrefetchBytes = 4096;
 

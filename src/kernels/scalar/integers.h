@@ -78,7 +78,7 @@ struct SubSum {
 };
 
 // Panels and tokens of one register tile (gemm_quant.inl.h); bytes to fetch ahead of the codes.
-constexpr int tile_panels(int) { return 1; }
+inline constexpr int kTilePanels = 1;
 inline constexpr int kTileTokens = 1;
 inline constexpr std::size_t kPrefetchBytes = 0;
 
