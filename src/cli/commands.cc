@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-#include "api/nearest.h"
 #include "base/log.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "models/model_store.h"
 
 namespace minerva::cli {
 namespace {
@@ -67,11 +67,10 @@ class CommandLine {
     std::vector<std::string> names;
     for (const CLI::App* verb : verbs) names.push_back(verb->get_name());
     if (std::ranges::count(names, word)) return false;
-    const std::vector<std::string_view> known(names.begin(), names.end());
-    const auto nearest = api::nearest_name(word, known);
-    report({ErrorCode::InvalidArgument,
-            fmt::format("there is no command \"{}\"{}; `minerva --help` lists them", word,
-                        nearest ? fmt::format("; did you mean {}?", *nearest) : "")});
+    report(
+        {ErrorCode::InvalidArgument,
+         fmt::format("there is no command \"{}\"; did you mean {}? (`minerva --help` lists them)",
+                     word, models::nearest_first(word, std::move(names)).front())});
     return true;
   }
 

@@ -51,8 +51,8 @@ TEST(Commands, AWrongCommandLineIsCode2) {
   const Outcome typo = run({"sreve"});
   EXPECT_EQ(typo.code, kExitUsage);
   EXPECT_EQ(typo.err,
-            "minerva: there is no command \"sreve\"; did you mean serve?; `minerva --help` lists "
-            "them\n");
+            "minerva: there is no command \"sreve\"; did you mean serve? (`minerva --help` lists "
+            "them)\n");
 }
 
 TEST(Commands, AFailureIsCode1AndSaysWhy) {

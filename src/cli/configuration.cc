@@ -8,10 +8,10 @@
 #include <optional>
 #include <utility>
 
-#include "api/nearest.h"
 #include "base/log.h"
 #include "base/mapped_file.h"
 #include "base/system.h"
+#include "models/model_store.h"
 
 namespace minerva::cli {
 namespace {
@@ -24,10 +24,9 @@ constexpr std::array<std::string_view, 8> kOtherVariables = {
     "MINERVA_SAMPLE", "MINERVA_CARGO_DIR", "MINERVA_SKIP_INSTALL", "MINERVA_SOURCE_DIR"};
 constexpr std::string_view kSamplePrefix = "MINERVA_SAMPLE_";
 
-std::string did_you_mean(std::string_view name, std::span<const std::string_view> known) {
-  const auto nearest = api::nearest_name(name, known);
-  return nearest ? fmt::format("; did you mean {}?", *nearest)
-                 : std::string("; `minerva config` lists what there is");
+std::string did_you_mean(std::string_view name, std::vector<std::string> known) {
+  return fmt::format("; did you mean {}? (`minerva config` lists what there is)",
+                     models::nearest_first(name, std::move(known)).front());
 }
 
 std::optional<std::string_view> variable(Environment environment, std::string_view name) {
@@ -99,12 +98,11 @@ Result<void> apply_environment(Configuration& configuration, Environment environ
       if (variables.back() == name) found = &setting;
     }
     if (found == nullptr) {
-      std::vector<std::string_view> known(variables.begin(), variables.end());
-      known.insert(known.end(), kOtherVariables.begin(), kOtherVariables.end());
       if (std::ranges::count(kOtherVariables, name)) continue;
+      variables.insert(variables.end(), kOtherVariables.begin(), kOtherVariables.end());
       return fail(ErrorCode::InvalidArgument,
                   fmt::format("the environment has {}, which is no setting{}",
-                              escape_controls(name), did_you_mean(name, known)));
+                              escape_controls(name), did_you_mean(name, std::move(variables))));
     }
     const std::string_view value = std::string_view(entry).substr(equals + 1);
     if (auto set = set_from_text(configuration.settings, *found, value); !set)
@@ -159,11 +157,11 @@ Result<void> apply_toml(Configuration& configuration, std::string_view text,
     const std::string where = fmt::format("{} line {}", path, key.source().begin.line);
     const Setting* setting = find_setting(name);
     if (setting == nullptr) {
-      std::vector<std::string_view> known;
-      for (const Setting& each : setting_table()) known.push_back(each.name);
+      std::vector<std::string> known;
+      for (const Setting& each : setting_table()) known.emplace_back(each.name);
       return fail(ErrorCode::InvalidArgument,
                   fmt::format("{}: there is no setting \"{}\"{}", where, escape_controls(name),
-                              did_you_mean(name, known)));
+                              did_you_mean(name, std::move(known))));
     }
     if (auto set = set_from_node(configuration.settings, *setting, node); !set)
       return fail(std::move(set.error()).in(fmt::format("{}: {}", where, name)));

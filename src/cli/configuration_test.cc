@@ -70,7 +70,9 @@ TEST_F(ConfigurationTest, TheFileTakesEveryKindOfValue) {
 TEST_F(ConfigurationTest, ATypoInTheFileNamesItsLineAndTheNearest) {
   write_config("host = \"127.0.0.1\"\nprot = 80\n");
   EXPECT_EQ(refusal(), (folder_ / "config.toml").string() +
-                           " line 2: there is no setting \"prot\"; did you mean port?");
+                           " line 2: there is no setting \"prot\"; did you mean port? (`minerva "
+                           "config` lists what there "
+                           "is)");
 }
 
 TEST_F(ConfigurationTest, AWrongValueInTheFileNamesItsLine) {
@@ -98,7 +100,8 @@ TEST_F(ConfigurationTest, ABrokenFileNamesLineAndColumn) {
 
 TEST_F(ConfigurationTest, AnUnknownVariableIsRefused) {
   EXPECT_EQ(refusal({"MINERVA_PROT=1"}),
-            "the environment has MINERVA_PROT, which is no setting; did you mean MINERVA_PORT?");
+            "the environment has MINERVA_PROT, which is no setting; did you mean MINERVA_PORT? "
+            "(`minerva config` lists what there is)");
   EXPECT_EQ(refusal({"MINERVA_PORT=x"}), "MINERVA_PORT: takes a number from 0 to 65535, not \"x\"");
   EXPECT_TRUE(load({"MINERVA_SAMPLE_SMOLLM2=path", "MINERVA_PYTHON=python3", "PORT=x"}));
 }

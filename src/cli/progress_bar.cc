@@ -21,7 +21,7 @@ std::string progress_line(const std::string& what, std::uint64_t done, std::uint
   const double share =
       total == 0 ? 0 : std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
   const std::string tail = fmt::format(" {:3.0f} %", share * 100);
-  const std::size_t frame = what.size() + tail.size() + 4;
+  const std::size_t frame = what.size() + tail.size() + 3;
   if (columns < frame + 5) return tail.substr(0, columns);
   const std::size_t width = std::min(kBarColumnsMax, columns - frame);
   const auto full = static_cast<std::size_t>(share * static_cast<double>(width));
