@@ -136,6 +136,10 @@ class GenerationAnswer {
         more_ = false;
         return;
       }
+      // Before the head is out, news of progress replace each other: nobody waits for old ones.
+      const bool progress = std::holds_alternative<backend::ProgressEvent>(*delta);
+      if (!progress) settled_ = true;
+      if (!committed_ && !settled_) pending_.clear();
       pending_ += encoder().on_delta(*delta);
       ended_ = std::holds_alternative<serve::EndDelta>(*delta);
       if (std::holds_alternative<serve::TextDelta>(*delta)) has_token_ = true;
@@ -221,8 +225,9 @@ class GenerationAnswer {
   Started started_;
   const WaitPoint commit_at_;
 
-  std::string pending_;  // made and not written
-  bool more_ = true;     // the generation may have more right now
+  std::string pending_;   // made and not written
+  bool more_ = true;      // the generation may have more right now
+  bool settled_ = false;  // something else than progress has come
   bool has_token_ = false;
   bool ended_ = false;
   bool committed_ = false;  // the head of a 200 is out

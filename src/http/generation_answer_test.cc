@@ -173,6 +173,28 @@ TEST(GenerationAnswer, AFailureBehindAKeepAliveIsAnEvent) {
   EXPECT_EQ(count(answer.body, "\"error\""), 1u) << answer.body;
 }
 
+TEST(GenerationAnswer, BeforeTheHeadOnlyTheLatestProgressIsKept) {
+  TestServer server([](ServerOptions& options, FakeService& service) {
+    options.commit_after = minutes(10);
+    service.on_start = leave_open;
+  });
+  RawClient client = server.connect();
+  client.send(chat(true));
+  const auto answer = server.service.answer(0);
+  ASSERT_TRUE(answer);
+  // More of it than one write may hold: the loop must neither stop nor spin.
+  for (std::uint64_t i = 1; i <= 10'000; ++i)
+    ASSERT_TRUE(
+        answer->push(backend::ProgressEvent{backend::ProgressEvent::Phase::Prefill, i, 10'000, 0}));
+  EXPECT_TRUE(answer->finish());
+  const Parsed whole = next_response(client);
+  EXPECT_EQ(count(whole.body, ": prefill"), 1u);
+  EXPECT_NE(whole.body.find("prefill 10000/10000"), std::string::npos) << whole.body;
+  // An answer without any text still has its end.
+  EXPECT_EQ(count(whole.body, "\"finish_reason\":\"stop\""), 1u);
+  EXPECT_TRUE(whole.body.ends_with("data: [DONE]\n\n"));
+}
+
 TEST(GenerationAnswer, KeepAlivesWhileNothingComes) {
   TestServer server([](ServerOptions& options, FakeService& service) {
     options.commit_after = milliseconds(20);
@@ -218,7 +240,9 @@ void expect_cancel(bool stream, Leave how, bool after_a_token, bool pipelined) {
   ASSERT_TRUE(answer);
   if (after_a_token) {
     answer->text("Hello");
-    if (stream) ASSERT_TRUE(client.read_until("Hello"));
+    if (stream) {
+      ASSERT_TRUE(client.read_until("Hello"));
+    }
   }
   EXPECT_FALSE(answer->cancelled());
   if (how == Leave::Close) client.close();

@@ -1,4 +1,4 @@
-// What one client may cost the server (docs/api.md lists the defaults). Every number has its test;
+// What one client may cost the server (docs/http.md gives the reasons). Every number has its test;
 // tests make them small. Plain values.
 #pragma once
 

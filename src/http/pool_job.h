@@ -24,7 +24,8 @@ struct PoolJob {
 // Runs `work` on the pool and then wakes the connection. Whoever leaves before it is done leaves
 // the value to the pool's thread, which destroys it.
 template <class Work>
-std::shared_ptr<PoolJob<std::invoke_result_t<Work>>> run_on_pool(Exchange& exchange, Work work) {
+std::shared_ptr<PoolJob<std::invoke_result_t<Work>>> run_on_pool(boost::asio::thread_pool& pool,
+                                                                 Exchange& exchange, Work work) {
   auto job = std::make_shared<PoolJob<std::invoke_result_t<Work>>>();
   boost::asio::post(exchange.server.pool,
                     [job, waker = exchange.connection.waker(), work = std::move(work)]() mutable {

@@ -37,6 +37,8 @@ struct ServerState {
   std::atomic<std::size_t> starts_waiting{0};
 
   boost::asio::thread_pool pool;
+  // For what must not wait behind a model that loads: lists of models, metrics.
+  boost::asio::thread_pool quick_pool{1};
   // The last member, so that coroutines which it still holds die before what they refer to.
   boost::asio::io_context io{1};
 

@@ -91,8 +91,8 @@ asio::awaitable<void> Session::run() {
       exchange.context.keep_alive = false;
       unread_ = true;
       co_await exchange.send(refusal_reply(parser.refusal()));
-      log_info("{} refused a request of {}: {}", exchange.context.request_id,
-               connection_->peer_address(), parser.refusal().message);
+      log_debug("{} refused a request of {}: {}", exchange.context.request_id,
+                connection_->peer_address(), parser.refusal().message);
       break;
     }
     exchange.context.minor = head.minor;

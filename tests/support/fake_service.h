@@ -40,6 +40,7 @@ class FakeAnswer {
       ++pushed_;
       wake = on_ready_;
     }
+    changed_.notify_all();
     if (wake) wake();
     return true;
   }
