@@ -61,6 +61,8 @@ TEST(Isa, ObjectsHaveNoWeakSymbols) {
   for (std::string line; std::getline(lines, line);) {
     if (line.size() < 19 || line[18] != ' ') continue;
     ++symbols;
+    // g++ refers to the exception personality through a datum of this name: no code.
+    if (line.find(" DW.ref.") != std::string::npos) continue;
     EXPECT_EQ(std::string("WVu").find(line[17]), std::string::npos) << line;
   }
   EXPECT_GT(symbols, 100U);

@@ -2,21 +2,26 @@
 // `count` tokens of an activation tile that is `width` tokens wide. Integer sums of a block stay in
 // registers; the float accumulators may live in memory, they are touched once a block.
 
-// The activations of one tile of tokens, from token `first` of it on.
+// The activations of one tile of tokens, from token `first` of it on. `width` 0: known at run time
+// only, which is enough for scalar code and compiles in an eighth of the time.
 template <int width>
 struct TokenTile {
   TokenTile(const Activations& x, std::size_t tile, int first)
       : q(x.q + tile * kTokenTile * x.cols + 4 * first),
         scales(x.scales + tile * kTokenTile * (x.cols / x.group) + first),
-        sums16(x.sums16 + tile * kTokenTile * (x.cols / 16) + first) {}
+        sums16(x.sums16 + tile * kTokenTile * (x.cols / 16) + first),
+        tokens(x.tokens - tile * kTokenTile < kTokenTile ? x.tokens - tile * kTokenTile
+                                                         : kTokenTile) {}
 
-  const std::int8_t* four(std::size_t k4) const { return q + k4 * 4 * width; }
-  const float* scales_of(std::size_t group) const { return scales + group * width; }
-  const std::int32_t* sums_of(std::size_t k16) const { return sums16 + k16 * width; }
+  std::size_t stride() const { return width == 0 ? tokens : width; }
+  const std::int8_t* four(std::size_t k4) const { return q + k4 * 4 * stride(); }
+  const float* scales_of(std::size_t group) const { return scales + group * stride(); }
+  const std::int32_t* sums_of(std::size_t k16) const { return sums16 + k16 * stride(); }
 
   const std::int8_t* q;
   const float* scales;
   const std::int32_t* sums16;
+  std::size_t tokens;
 };
 
 template <PackedKind kind>
@@ -38,15 +43,16 @@ template <PackedKind kind>
 template <PackedKind kind, int panels, int width, int count, int begin, int end>
 [[gnu::always_inline]] inline void dot_groups(const CodeReader<kind>& reader,
                                               const std::uint8_t* const (&codes)[panels],
-                                              const std::int8_t* x,
+                                              const TokenTile<width>& x, std::size_t k4,
                                               SubSum<kind> (&sums)[panels][count]) {
+  const std::int8_t* q = x.four(k4);
   unroll<end, begin>([&](auto group) __attribute__((always_inline)) {
     Codes values[panels];
     unroll<panels>([&](auto p) __attribute__((always_inline)) {
       values[p] = reader.template read<group.value>(codes[p]);
     });
     unroll<count>([&](auto t) __attribute__((always_inline)) {
-      const Four four = load_four(x + 4 * (group.value * width + t.value));
+      const Four four = load_four(q + 4 * (group.value * x.stride() + t.value));
       unroll<panels>([&](auto p)
                          __attribute__((always_inline)) { sums[p][t].dot(values[p], four); });
     });
@@ -72,7 +78,7 @@ template <std::size_t sub, int width, int count>
   const std::int32_t* sums = x.sums_of(k16);
   for (int t = 0; t < count; ++t) {
     std::int32_t sum = sums[t];
-    if constexpr (sub == 32) sum += sums[width + t];
+    if constexpr (sub == 32) sum += sums[x.stride() + static_cast<std::size_t>(t)];
     out[t] = sum * factor;
   }
 }
@@ -115,7 +121,7 @@ inline void block_tile(const QuantMatrix& w, const std::size_t (&panel)[panels],
     }
     SubSum<kind> sums[panels][count];
     start_sums<kind, panels, count>(start, sums);
-    dot_groups<kind, panels, width, count, 0, 8>(reader, codes, x.four(8 * b), sums);
+    dot_groups<kind, panels, width, count, 0, 8>(reader, codes, x, 8 * b, sums);
     unroll<panels>([&](auto p) __attribute__((always_inline)) {
       const std::size_t scale_at = (panel[p] * blocks + b) * kPanelRows;
       V16 d;
@@ -171,8 +177,8 @@ inline void super_tile(const QuantMatrix& w, const std::size_t (&panel)[panels],
         SubSum<kind> sums[panels][count];
         start_sums<kind, panels, count>(start, sums);
         constexpr int kFirst = half.value * kGroups;
-        dot_groups<kind, panels, width, count, kFirst, kFirst + kGroups>(
-            reader, codes, x.four(8 * (8 * s + b)), sums);
+        dot_groups<kind, panels, width, count, kFirst, kFirst + kGroups>(reader, codes, x,
+                                                                         8 * (8 * s + b), sums);
         unroll<panels>([&](auto p) __attribute__((always_inline)) {
           const std::size_t at =
               ((panel[p] * supers + s) * kSubs + b * kSubsOfBlock + half.value) * kPanelRows;
@@ -250,23 +256,31 @@ template <PackedKind kind>
 inline void panel_tile_of_width(std::size_t width, const QuantMatrix& w, std::size_t panel,
                                 const Activations& x, std::size_t tile, float* out,
                                 std::size_t out_stride) {
-  switch (width) {
-    case 1:
-      return panel_tile<kind, 1, 1>(w, panel, x, tile, out, out_stride);
-    case 2:
-      return panel_tile<kind, 1, 2>(w, panel, x, tile, out, out_stride);
-    case 3:
-      return panel_tile<kind, 1, 3>(w, panel, x, tile, out, out_stride);
-    case 4:
-      return panel_tile<kind, 1, 4>(w, panel, x, tile, out, out_stride);
-    case 5:
-      return panel_tile<kind, 1, 5>(w, panel, x, tile, out, out_stride);
-    case 6:
-      return panel_tile<kind, 1, 6>(w, panel, x, tile, out, out_stride);
-    case 7:
-      return panel_tile<kind, 1, 7>(w, panel, x, tile, out, out_stride);
-    default:
-      return panel_tile<kind, 1, 8>(w, panel, x, tile, out, out_stride);
+  if constexpr (kTileTokens == 1) {
+    const int tokens = static_cast<int>(width < kTokenTile ? width : kTokenTile);
+    for (int t = 0; t < tokens; ++t) {
+      token_tile<kind, 1, 0, 1>(w, {panel}, x, tile, t, out, out_stride);
+    }
+    return;
+  } else {
+    switch (width) {
+      case 1:
+        return panel_tile<kind, 1, 1>(w, panel, x, tile, out, out_stride);
+      case 2:
+        return panel_tile<kind, 1, 2>(w, panel, x, tile, out, out_stride);
+      case 3:
+        return panel_tile<kind, 1, 3>(w, panel, x, tile, out, out_stride);
+      case 4:
+        return panel_tile<kind, 1, 4>(w, panel, x, tile, out, out_stride);
+      case 5:
+        return panel_tile<kind, 1, 5>(w, panel, x, tile, out, out_stride);
+      case 6:
+        return panel_tile<kind, 1, 6>(w, panel, x, tile, out, out_stride);
+      case 7:
+        return panel_tile<kind, 1, 7>(w, panel, x, tile, out, out_stride);
+      default:
+        return panel_tile<kind, 1, 8>(w, panel, x, tile, out, out_stride);
+    }
   }
 }
 
