@@ -263,10 +263,10 @@ asio::awaitable<bool> answer_generation(Exchange& exchange, Endpoint endpoint, s
   context.unix_time = exchange.context.unix_time;
   context.strict = server.options.strict;
   context.system_fingerprint = server.options.system_fingerprint;
-  const auto job =
-      run_on_pool(exchange, [endpoint, body = std::move(body), context = std::move(context),
-                             &service = server.service, &metrics = server.metrics,
-                             slot = StartSlot(server.starts_waiting)] {
+  const auto job = run_on_pool(
+      server.pool, exchange,
+      [endpoint, body = std::move(body), context = std::move(context), &service = server.service,
+       &metrics = server.metrics, slot = StartSlot(server.starts_waiting)] {
         return start(service, metrics, endpoint, body, context);
       });
   while (!job->done.load(std::memory_order_acquire)) {

@@ -21,13 +21,13 @@ struct PoolJob {
   std::optional<T> value;  // read it after done; none: the work threw
 };
 
-// Runs `work` on the pool and then wakes the connection. Whoever leaves before it is done leaves
+// Runs `work` on a pool and then wakes the connection. Whoever leaves before it is done leaves
 // the value to the pool's thread, which destroys it.
 template <class Work>
 std::shared_ptr<PoolJob<std::invoke_result_t<Work>>> run_on_pool(boost::asio::thread_pool& pool,
                                                                  Exchange& exchange, Work work) {
   auto job = std::make_shared<PoolJob<std::invoke_result_t<Work>>>();
-  boost::asio::post(exchange.server.pool,
+  boost::asio::post(pool,
                     [job, waker = exchange.connection.waker(), work = std::move(work)]() mutable {
                       try {
                         job->value.emplace(work());

@@ -96,6 +96,7 @@ class Server::Impl {
     state_.io.stop();
     if (thread_.joinable()) thread_.join();
     state_.pool.join();
+    state_.quick_pool.join();
     acceptor_close();
   }
 

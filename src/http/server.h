@@ -1,7 +1,8 @@
 // The HTTP server: listens, reads requests within limits, and drives serve and the dialects. It
-// owns one I/O thread, on which every connection's coroutine runs, and a small pool for what
-// computes or waits (parsing, Service::start). listen() and the destructor belong to the owner;
-// the other calls are thread-safe. Failures of clients are answered and logged, never thrown.
+// owns one I/O thread, on which every connection's coroutine runs, a small pool for what computes
+// or waits (parsing, Service::start), and one thread for what must not queue behind those. listen()
+// and the destructor belong to the owner; the other calls are thread-safe. Failures of clients are
+// answered and logged, never thrown.
 //
 // A client that closes its connection, or shuts down its sending side, while its answer is being
 // made has gone: the generation is cancelled.
