@@ -233,10 +233,11 @@ asio::awaitable<bool> Session::dispatch(const Match& match, Exchange& exchange, 
 }
 
 asio::awaitable<bool> Session::answer_from_pool(const Match& match, Exchange& exchange) {
-  const auto job = run_on_pool(
-      exchange, [&server = server_, endpoint = match.route->endpoint, argument = match.argument] {
-        return pool_reply(server, endpoint, argument);
-      });
+  const auto job =
+      run_on_pool(server_.quick_pool, exchange,
+                  [&server = server_, endpoint = match.route->endpoint, argument = match.argument] {
+                    return pool_reply(server, endpoint, argument);
+                  });
   while (!job->done.load(std::memory_order_acquire)) {
     co_await connection_->sleep_until(WaitClock::now() + kLongestWait);
     if (connection_->aborted()) co_return false;
