@@ -13,7 +13,6 @@
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "models/vocabulary_cache.h"
-#include "serve/model_text.h"
 
 namespace minerva::cli {
 namespace {
@@ -87,13 +86,11 @@ void mention_missing_template(const Context& context, const std::string& model) 
   if (!entry) return;
   const auto vocabulary = models::load_vocabulary(entry->path);
   if (!vocabulary || !(*vocabulary)->chat_template.empty()) return;
-  const auto text = serve::ModelText::make(*vocabulary);
-  if (!text) return;
-  static_cast<void>(write_out(
-      fmt::format("{} has no chat template, so it is probably a base model, which continues texts "
-                  "rather than answers. ({})\n",
-                  entry->name, escape_controls((*text)->template_note())),
-      kStderr));
+  static_cast<void>(
+      write_out(fmt::format("{0} has no chat template: it may be a base model, which continues a "
+                            "text rather than answers. `minerva show {0}` says what it gets.\n",
+                            entry->name),
+                kStderr));
 }
 
 wire::Json request_fields(const RunOptions& options) {
