@@ -171,8 +171,10 @@ INSTANTIATE_TEST_SUITE_P(Models, SampleModel,
 
 TEST_P(SampleModel, Float32HasTheReferenceLogits) {
   const Comparison c = compare(path_, digest_, Numerics::F32);
-  std::printf("%s, float32: worst error %.1e of the largest |logit|, %zu other first choices\n",
-              GetParam().name, c.worst_error / digest_.largest, c.other_choices);
+  std::printf(
+      "%s, float32: worst error %.1e of the largest |logit|, divergence %.1e mean, %zu other "
+      "first choices\n",
+      GetParam().name, c.worst_error / digest_.largest, c.divergence, c.other_choices);
   EXPECT_LE(c.worst_error, kTolerance * digest_.largest);
   EXPECT_EQ(c.untied_other_choices, 0U);
 }
