@@ -1,11 +1,11 @@
 // That a forced instruction set is the one that runs, and that nothing but its table leaves its
 // folder. Both are read from what the compiler and the linker made, with nm.
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
 #include <map>
 #include <sstream>
 #include <string>
@@ -69,12 +69,11 @@ TEST(Isa, ObjectsHaveNoWeakSymbols) {
 #endif
 }
 
-// Where this program was loaded: the lowest mapping of its file.
+// Where this program was loaded.
 std::uintptr_t load_address() {
-  std::ifstream maps("/proc/self/maps");
-  std::uintptr_t begin = 0;
-  maps >> std::hex >> begin;
-  return begin;
+  Dl_info info{};
+  EXPECT_NE(dladdr(reinterpret_cast<const void*>(&load_address), &info), 0);
+  return reinterpret_cast<std::uintptr_t>(info.dli_fbase);
 }
 
 // The symbol at a function's address names the folder that it was compiled in.

@@ -133,8 +133,13 @@ struct SubSum {
   I16 sum;  // 32 bits a row; Nibble: pairs of 16
 };
 
+#if defined(MINERVA_SMALL_TILES)
+inline constexpr int kTilePanels = 1;
+inline constexpr int kTileTokens = 1;
+#else
 inline constexpr int kTilePanels = 1;
 inline constexpr int kTileTokens = 4;
+#endif
 inline constexpr std::size_t kPrefetchBytes = 4096;
 
 }  // namespace

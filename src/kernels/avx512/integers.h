@@ -59,8 +59,13 @@ struct SubSum {
   I16 sum;
 };
 
+#if defined(MINERVA_SMALL_TILES)
+inline constexpr int kTilePanels = 1;
+inline constexpr int kTileTokens = 1;
+#else
 inline constexpr int kTilePanels = 2;
 inline constexpr int kTileTokens = 8;
+#endif
 // Zen 5: 38 GB/s of a core's 40 at 4 KB ahead, 33 at 1 KB, 20-35 without (huge pages).
 inline constexpr std::size_t kPrefetchBytes = 4096;
 

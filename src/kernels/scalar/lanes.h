@@ -3,7 +3,6 @@
 // avx512/.
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -81,8 +80,8 @@ inline V16 keep_lanes(V16 a, std::size_t first, std::size_t end, float other) {
     return lane >= first && lane < end ? a.lane[i] : other;
   });
 }
-inline std::uint32_t bits_of(float a) { return std::bit_cast<std::uint32_t>(a); }
-inline float float_of(std::uint32_t bits) { return std::bit_cast<float>(bits); }
+inline std::uint32_t bits_of(float a) { return __builtin_bit_cast(std::uint32_t, a); }
+inline float float_of(std::uint32_t bits) { return __builtin_bit_cast(float, bits); }
 
 inline V16 absolute(V16 a) {
   return each_lane([&](int i) { return float_of(bits_of(a.lane[i]) & 0x7fffffffu); });
