@@ -31,8 +31,8 @@ struct MinervaTemplateLimits {
 // What the functions return; everything but ok comes with a message.
 enum MinervaTemplateStatus : std::int32_t {
   kMinervaTemplateOk = 0,
-  kMinervaTemplateRaised = 1,      // raise_exception(): the message is the template's own
-  kMinervaTemplateError = 2,       // it does not compile, or failed while rendering
+  kMinervaTemplateRaised = 1,  // raise_exception(): the message is the template's own
+  kMinervaTemplateError = 2,   // it does not compile, or failed while rendering
   kMinervaTemplateOutOfFuel = 3,
   kMinervaTemplateOutputFull = 4,
   kMinervaTemplateBadContext = 5,  // the context is not JSON
