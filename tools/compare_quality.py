@@ -77,7 +77,8 @@ class Ours:
 
     def __init__(self, options, model, text, tokens, numerics):
         command = [options.minerva, "eval", model, "--text", text, "--windows", "--context",
-                   str(WINDOW), "--tokens", str(tokens), "--dump-logits", "-", "--json"]
+                   str(WINDOW), "--tokens", str(tokens), "--dump-logits", "-", "--json",
+                   "--threads", str(options.threads)]
         environment = dict(os.environ, MINERVA_NUMERICS=numerics)
         self.errors = tempfile.TemporaryFile()
         self.child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.errors,
