@@ -32,7 +32,7 @@ Error refused(const http::Response& response) {
 
 // Takes one chunk of the stream.
 Result<void> take_chunk(const wire::Json& chunk, ChatAnswer& answer,
-                        const std::function<void(std::string_view)>& on_text) {
+                        const ChatClient::OnText& on_text) {
   if (const auto message = error_message(chunk)) return fail(ErrorCode::Unavailable, *message);
   if (!chunk.is_object()) return {};
   const wire::Json* choices = wire::find(chunk, "choices");
@@ -44,7 +44,7 @@ Result<void> take_chunk(const wire::Json& chunk, ChatAnswer& answer,
     if (content != nullptr && content->is_string()) {
       const auto& text = content->get_ref<const std::string&>();
       answer.text += text;
-      if (!text.empty()) on_text(text);
+      if (!text.empty()) MINERVA_TRY(on_text(text));
     }
   }
   if (const wire::Json* reason = wire::find(choice, "finish_reason"); reason && reason->is_string())
@@ -55,8 +55,7 @@ Result<void> take_chunk(const wire::Json& chunk, ChatAnswer& answer,
 }  // namespace
 
 Result<void> ChatClient::ask(const wire::Json& messages, const wire::Json& fields,
-                             ChatAnswer& answer,
-                             const std::function<void(std::string_view)>& on_text) const {
+                             ChatAnswer& answer, const OnText& on_text) const {
   wire::Json request = fields;
   request["model"] = model_;
   request["messages"] = messages;
@@ -87,7 +86,7 @@ Result<void> ChatClient::ask(const wire::Json& messages, const wire::Json& field
 
 std::optional<std::vector<std::string>> models_of_server(const std::string& host, unsigned port) {
   http::ClientOptions options;
-  options.host = host == "0.0.0.0" ? "127.0.0.1" : host == "::" ? "::1" : host;
+  options.host = host;
   options.port = port;
   options.connect_timeout = kLookTime;
   options.read_timeout = kLookTime;

@@ -25,9 +25,12 @@ class ChatClient {
   ChatClient(http::ClientOptions options, std::string model)
       : client_(std::move(options)), model_(std::move(model)) {}
 
+  // What is told each piece of the answer; its failure ends the answer.
+  using OnText = std::function<Result<void>(std::string_view)>;
+
   // `fields` are further members of the request. Cancelled once the options' flag is set.
   Result<void> ask(const wire::Json& messages, const wire::Json& fields, ChatAnswer& answer,
-                   const std::function<void(std::string_view)>& on_text) const;
+                   const OnText& on_text) const;
 
   const std::string& model() const { return model_; }
 

@@ -46,8 +46,7 @@ class Chat {
         continue;
       }
       const auto message = block.push(line);
-      if (message && message->find_first_not_of(" \t\n") != std::string::npos)
-        MINERVA_TRY(answer(*message));
+      if (message && message->find_first_not_of(" \t\n") != std::string::npos) answer(*message);
     }
   }
 
@@ -91,8 +90,8 @@ class Chat {
       say(fmt::format("{} {}", name, value.dump()));
   }
 
-  // An answer that fails is said and forgotten; only standard output's end ends the chat.
-  Result<void> answer(const std::string& text) {
+  // An answer that fails is said and forgotten.
+  void answer(const std::string& text) {
     wire::Json messages = wire::Json::array();
     if (!options_.system.empty()) messages.push_back(chat_message("system", options_.system));
     for (const wire::Json& turn : turns_) messages.push_back(turn);
@@ -103,16 +102,14 @@ class Chat {
     const auto done = print_answer(client_, messages, options_.fields, options_.raw, answer);
     signals_.clear();
     const bool stopped = !done && done.error().code == ErrorCode::Cancelled;
-    if (!done && done.error().code == ErrorCode::Io && answer.text.empty()) return done;
     if (!done && !stopped) {
       say(fmt::format("The answer failed: {}", escape_controls(done.error().message, true)));
-      return {};
+      return;
     }
     if (stopped) say("(stopped)");
     if (answer.finish_reason == "length") say("(cut off: its length or the context is full)");
     turns_.push_back(messages.back());
     turns_.push_back(chat_message("assistant", answer.text));
-    return {};
   }
 
   const ChatClient& client_;
@@ -131,16 +128,14 @@ wire::Json chat_message(std::string_view role, std::string_view text) {
 Result<void> print_answer(const ChatClient& client, const wire::Json& messages,
                           const wire::Json& fields, bool raw, ChatAnswer& answer) {
   TerminalFilter filter;
-  Result<void> written;
-  bool at_line_start = true;
-  const auto on_text = [&](std::string_view text) {
+  bool ends_line = false;
+  const auto on_text = [&](std::string_view text) -> Result<void> {
     const std::string shown = raw ? std::string(text) : filter.push(text);
-    if (shown.empty() || !written) return;
-    at_line_start = shown.ends_with('\n');
-    written = write_out(shown);
+    if (!shown.empty()) ends_line = shown.ends_with('\n');
+    return write_out(shown);
   };
   const auto done = client.ask(messages, fields, answer, on_text);
-  if (written && !(at_line_start && !answer.text.empty())) written = write_out("\n");
+  const auto written = ends_line ? Result<void>() : write_out("\n");
   return done ? written : done;
 }
 

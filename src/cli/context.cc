@@ -22,6 +22,11 @@ Result<models::ModelEntry> find_model(const Settings& settings, const std::strin
   return entry;
 }
 
+std::string reachable_host(const std::string& host) {
+  if (host == "0.0.0.0") return "127.0.0.1";
+  return host == "::" ? "::1" : host;
+}
+
 std::string size_text(std::uint64_t bytes) {
   constexpr std::string_view kUnits[] = {"B", "kB", "MB", "GB", "TB"};
   auto value = static_cast<double>(bytes);

@@ -26,6 +26,9 @@ std::shared_ptr<const models::ModelStore> open_store(const Settings& settings);
 // A name of the folder or a path, as a person gives it.
 Result<models::ModelEntry> find_model(const Settings& settings, const std::string& name_or_path);
 
+// Where a server that listens on this address is asked from this machine.
+std::string reachable_host(const std::string& host);
+
 // "98.4 MB": decimal, as file managers say it.
 std::string size_text(std::uint64_t bytes);
 

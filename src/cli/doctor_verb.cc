@@ -19,7 +19,7 @@ namespace {
 // "free", or who answers there.
 std::string port_state(const Settings& settings) {
   http::ClientOptions options;
-  options.host = settings.host == "0.0.0.0" ? "127.0.0.1" : settings.host;
+  options.host = reachable_host(settings.host);
   options.port = static_cast<unsigned>(settings.port);
   options.connect_timeout = std::chrono::milliseconds(250);
   options.read_timeout = std::chrono::milliseconds(250);

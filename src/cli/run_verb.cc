@@ -49,11 +49,19 @@ Result<std::string> only_model(const Settings& settings) {
       fmt::format("which model? minerva run NAME, with one of: {}", fmt::join(names, ", ")));
 }
 
-std::optional<Peer> running_server(const Settings& settings, const std::string& model) {
-  const auto port = static_cast<unsigned>(settings.port);
-  const auto names = models_of_server(settings.host, port);
+// Flags that say how to compute are for an engine of our own: a server would not hear of them.
+bool asks_for_own_engine(const Configuration& configuration) {
+  constexpr std::string_view kNames[] = {"threads", "context", "kv_memory", "isa", "numerics"};
+  return std::ranges::any_of(
+      kNames, [&](std::string_view name) { return configuration.source(name).starts_with("--"); });
+}
+
+std::optional<Peer> running_server(const Configuration& configuration, const std::string& model) {
+  if (asks_for_own_engine(configuration)) return std::nullopt;
+  const std::string host = reachable_host(configuration.settings.host);
+  const auto port = static_cast<unsigned>(configuration.settings.port);
+  const auto names = models_of_server(host, port);
   if (!names || names->empty()) return std::nullopt;
-  const std::string host = settings.host == "0.0.0.0" ? "127.0.0.1" : settings.host;
   if (model.empty()) return Peer{host, port, names->front(), nullptr};
   if (std::ranges::count(*names, model) == 0) return std::nullopt;
   return Peer{host, port, model, nullptr};
@@ -61,7 +69,7 @@ std::optional<Peer> running_server(const Settings& settings, const std::string& 
 
 Result<Peer> find_peer(const Context& context, const std::string& model) {
   Settings settings = context.settings();
-  if (auto peer = running_server(settings, model)) return std::move(*peer);
+  if (auto peer = running_server(context.configuration, model)) return std::move(*peer);
   std::string wanted = model;
   if (wanted.empty()) {
     MINERVA_ASSIGN(wanted, only_model(settings));
@@ -110,8 +118,10 @@ Result<std::string> one_prompt(const RunOptions& options) {
     if (!prompt.empty() && !piped.empty()) prompt += "\n\n";
     prompt += piped;
   }
-  if (prompt.empty())
-    return fail(ErrorCode::InvalidArgument, "the prompt is empty: nothing was piped in");
+  if (prompt.empty()) {
+    return fail(ErrorCode::InvalidArgument,
+                "the prompt is empty: give one (minerva run MODEL PROMPT) or pipe it in");
+  }
   return prompt;
 }
 
@@ -128,7 +138,7 @@ Result<void> answer_once(const ChatClient& client, const RunOptions& options,
 
 Result<void> run_chat(const Context& context, const RunOptions& options) {
   ignore_broken_pipes();
-  const bool once = !options.prompt.empty() || !is_terminal(kStdin);
+  const bool once = !options.prompt.empty() || !is_terminal(kStdin) || !is_terminal(kStdout);
   std::string prompt;
   if (once) {
     MINERVA_ASSIGN(prompt, one_prompt(options));

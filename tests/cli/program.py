@@ -28,6 +28,13 @@ def not_run(reason):
     sys.exit(77)
 
 
+def wait_until(condition, what):
+    """Asks again and again, but not for ever."""
+    deadline = time.monotonic() + WAIT_MAX
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not come to it that {what}"
+
+
 class Home:
     """A Minerva folder with models in it, and the environment that points there."""
 

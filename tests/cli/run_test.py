@@ -56,6 +56,9 @@ class OneAnswerTest(ProgramTest):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("unknown model 'elsewhere'", self.failure(
             home.run("run", "elsewhere", "--port", server.port, stdin="x")))
+        # A flag of the engine is for an engine of our own, and here is no model for one.
+        self.assertIn("unknown model 'there'", self.failure(
+            home.run("run", "there", "--port", server.port, "--threads", 1, stdin="x")))
         page = server.request("GET", "/metrics")[2].decode()
         self.assertRegex(page, r'requests_total\{outcome="done"\} 2')
 

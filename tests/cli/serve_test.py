@@ -157,11 +157,10 @@ class StopTest(ProgramTest):
     def test_a_client_that_leaves_gives_its_pages_back(self):
         server = self.keep(Server(self.home(models={"tiny": TINY}), "--model", "tiny"))
         events = self.start_long_answer(server)
-        self.assertGreater(self.metric(server, "kv_pages_used"), 0)
+        program.wait_until(lambda: self.metric(server, "kv_pages_used") > 0, "pages are used")
         events.close()
         self.connection.sock.shutdown(socket.SHUT_RDWR)
-        while self.metric(server, "kv_pages_used") != 0:
-            pass
+        program.wait_until(lambda: self.metric(server, "kv_pages_used") == 0, "all are given back")
 
     def metric(self, server, name):
         page = server.request("GET", "/metrics")[2].decode()
