@@ -18,7 +18,7 @@ BANNED_CALLS = [
     (r"(?<![\w:.>])(std::)?s?rand\s*\(", "base/rng.h"),
     (SHELL, "a child process of our own (a test may)"),
     (r"\.detach\(\)", "a thread that somebody joins"),
-    (r"\bstd::regex\b", "PCRE2 or a parser: std::regex recurses on its input"),
+    (r"\bstd::regex\b", "a scanner by hand (src/text/scanners.h): std::regex recurses on its input"),
     (r"\bstd::endl\b", "'\\n'"),
     (r"\busing namespace std;", "the full name"),
     (r"\b(TODO|FIXME|XXX)\b", "the work itself, or an issue"),
