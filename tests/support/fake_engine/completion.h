@@ -1,0 +1,27 @@
+// Answers /v1/completions and /v1/chat/completions with FakeModel's tokens, and does the harm that
+// the options order.
+#pragma once
+
+#include <atomic>
+#include <string_view>
+
+#include "support/fake_engine/connection.h"
+#include "support/fake_engine/options.h"
+
+namespace minerva::fake_engine {
+
+// Shared by all connections.
+struct State {
+  Options options;
+  std::atomic<bool> ready = false;
+  std::atomic<int> running = 0;
+  std::atomic<int> requests = 0;
+};
+
+// False when the connection must be closed.
+bool answer_completion(State& state, Connection& connection, std::string_view body, bool chat);
+
+// "Loading model" and the like, as llama-server says it.
+std::string error_body(int status, std::string_view type, std::string_view message);
+
+}  // namespace minerva::fake_engine
