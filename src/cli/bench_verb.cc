@@ -13,9 +13,9 @@ Result<void> bench_model(const Context& context, const BenchVerbOptions& options
   MINERVA_ASSIGN(const Compute compute, make_compute(context.settings()));
   backend::BenchOptions bench;
   bench.sequences = static_cast<std::size_t>(options.sequences);
-  if (is_terminal(kStderr)) static_cast<void>(write_out("measuring …", kStderr));
+  if (is_terminal(kStderr)) tell("measuring …");
   const auto measured = backend::benchmark(entry.path, bench, *compute.pool, *compute.kernels);
-  if (is_terminal(kStderr)) static_cast<void>(write_out("\r\x1b[K", kStderr));
+  if (is_terminal(kStderr)) tell("\r\x1b[K");
   if (!measured) return fail(measured.error());
   const backend::BenchReport& report = *measured;
   if (options.json) {

@@ -18,9 +18,7 @@ namespace {
 constexpr const char* kPrompt = ">>> ";
 constexpr const char* kMorePrompt = "... ";
 
-void say(std::string_view text) {
-  static_cast<void>(write_out(fmt::format("{}\n", text), kStderr));
-}
+void say(std::string_view text) { tell(fmt::format("{}\n", text)); }
 
 class Chat {
  public:
@@ -62,7 +60,7 @@ class Chat {
       case ChatCommand::Kind::Bye:
         return false;
       case ChatCommand::Kind::Help:
-        static_cast<void>(write_out(chat_help(), kStderr));
+        tell(chat_help());
         break;
       case ChatCommand::Kind::Clear:
         turns_ = wire::Json::array();

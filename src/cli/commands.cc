@@ -22,7 +22,7 @@ using Action = std::function<Result<void>(const Context&)>;
 
 void report(const Error& error) {
   const std::string text = escape_controls(error.message, true);
-  static_cast<void>(write_out(fmt::format("minerva: {}\n", text), kStderr));
+  tell(fmt::format("minerva: {}\n", text));
 }
 
 LogLevel level_of(std::string_view name) {
@@ -65,6 +65,7 @@ class CommandLine {
     if (word.starts_with('-')) return false;
     const auto verbs = app_.get_subcommands([](CLI::App*) { return true; });
     std::vector<std::string> names;
+    names.reserve(verbs.size());
     for (const CLI::App* verb : verbs) names.push_back(verb->get_name());
     if (std::ranges::count(names, word)) return false;
     report(

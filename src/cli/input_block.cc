@@ -14,7 +14,10 @@ std::string InputBlock::take() {
   return std::exchange(text_, {});
 }
 
-void InputBlock::clear() { static_cast<void>(take()); }
+void InputBlock::clear() {
+  state_ = State::Empty;
+  text_.clear();
+}
 
 std::optional<std::string> InputBlock::push(std::string_view line) {
   if (state_ == State::Empty && line.starts_with(kQuotes)) {

@@ -42,15 +42,13 @@ void ProgressBar::update(std::uint64_t done, std::uint64_t total) {
   if (now < next_) return;
   next_ = now + kRedrawAfter;
   drawn_ = true;
-  // A bar that cannot be drawn is no reason to stop.
-  static_cast<void>(write_out(
-      fmt::format("{}{}", kWipe, progress_line(what_, most_, total, terminal_columns(kStderr) - 1)),
-      kStderr));
+  tell(fmt::format("{}{}", kWipe,
+                   progress_line(what_, most_, total, terminal_columns(kStderr) - 1)));
 }
 
 void ProgressBar::clear() {
   const std::lock_guard lock(mutex_);
-  if (std::exchange(drawn_, false)) static_cast<void>(write_out(kWipe, kStderr));
+  if (std::exchange(drawn_, false)) tell(kWipe);
 }
 
 ProgressBar::Callback ProgressBar::callback() {

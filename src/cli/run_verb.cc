@@ -94,11 +94,10 @@ void mention_missing_template(const Context& context, const std::string& model) 
   if (!entry) return;
   const auto vocabulary = models::load_vocabulary(entry->path);
   if (!vocabulary || !(*vocabulary)->chat_template.empty()) return;
-  static_cast<void>(
-      write_out(fmt::format("{0} has no chat template: it may be a base model, which continues a "
-                            "text rather than answers. `minerva show {0}` says what it gets.\n",
-                            entry->name),
-                kStderr));
+  tell(
+      fmt::format("{0} has no chat template: it may be a base model, which continues a "
+                  "text rather than answers. `minerva show {0}` says what it gets.\n",
+                  entry->name));
 }
 
 wire::Json request_fields(const RunOptions& options) {
@@ -157,8 +156,7 @@ Result<void> run_chat(const Context& context, const RunOptions& options) {
   const std::string where =
       peer.own ? peer.own->summary()
                : fmt::format("{} on the server at {}:{}", peer.model, peer.host, peer.port);
-  static_cast<void>(
-      write_out(fmt::format("minerva {}: {}. /help helps.\n", context.version, where), kStderr));
+  tell(fmt::format("minerva {}: {}. /help helps.\n", context.version, escape_controls(where)));
   mention_missing_template(context, options.model.empty() ? peer.model : options.model);
   return chat_loop(ChatClient(client_options, peer.model), *signals,
                    {.history_file = context.configuration.home.history_file(),

@@ -52,4 +52,8 @@ Result<void> write_out(std::string_view bytes, int fd) {
   return {};
 }
 
+void tell(std::string_view text) {
+  if (const auto written = write_out(text, kStderr); !written) return;
+}
+
 }  // namespace minerva::cli

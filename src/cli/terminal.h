@@ -23,4 +23,7 @@ Result<std::string> read_stdin(std::size_t bytes_max);
 // All of it, or an Io error (a reader that has gone, a full disk).
 Result<void> write_out(std::string_view bytes, int fd = kStdout);
 
+// To stderr, for a person: there is nobody to tell when it fails.
+void tell(std::string_view text);
+
 }  // namespace minerva::cli
