@@ -22,7 +22,8 @@ std::optional<TextDelta> ChoiceText::push(backend::TokenEvent token) {
     kept_.push_back(std::move(kept));
   }
   decoded_ += text.size();
-  return delta(match(std::move(text)), /*last=*/stopped_.has_value());
+  std::string sure = match(std::move(text));  // may set stopped_
+  return delta(std::move(sure), /*last=*/stopped_.has_value());
 }
 
 std::optional<TextDelta> ChoiceText::finish(bool broken_tail) {

@@ -90,10 +90,15 @@ TEST_F(LocalServiceTest, NoPieceEndsInsideACharacter) {
 TEST_F(LocalServiceTest, AStopStringEndsTheAnswerAndTheEngine) {
   backend::FakeOptions fake;
   fake.script = "one two three four five six seven eight";
+  fake.manual = true;
   open(fake);
   Request request = completion("x", 400);
   request.stop = {"zzz", " four f", "thr33"};
-  const Answer answer = ask(request);
+  const auto generation = service_->start(request);
+  ASSERT_TRUE(generation);
+  // No step more than the string needs: so the end can only come from telling the engine to stop.
+  engine().advance(std::string("one two three four f").size());
+  const Answer answer = read_all(**generation);
   EXPECT_EQ(answer.text.at(0), "one two three");
   EXPECT_EQ(answer.finish.at(0).reason, FinishReason::Stop);
   EXPECT_EQ(answer.finish.at(0).stop_string, " four f");

@@ -96,7 +96,7 @@ class Answer {
   bool fault(std::uint64_t number, TokenId next) {
     if (options_.hang_at == number) hang();
     if (options_.spin_at == number) {
-      for (volatile std::uint64_t i = 0;; i = i + 1) {
+      for (std::atomic<std::uint64_t> turns = 0;; ++turns) {
       }
     }
     if (options_.sigstop_at == number) std::raise(SIGSTOP);
