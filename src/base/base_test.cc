@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <set>
 #include <string>
 
@@ -115,6 +117,21 @@ TEST(MappedFile, NamesWhatIsWrong) {
   EXPECT_EQ(MappedFile::open("/nonexistent/file").error().code, ErrorCode::NotFound);
   EXPECT_EQ(MappedFile::open("/tmp").error().code, ErrorCode::Io);
   EXPECT_GT(MappedFile::open("/proc/self/exe").value()->bytes().size(), 1000u);
+}
+
+TEST(MappedFile, AFileCutShortReadsAsZerosAndSaysSo) {
+  const std::string path = testing::TempDir() + "minerva_cut_short";
+  std::ofstream(path) << std::string(3 * 65'536, 'x');
+  const auto file = MappedFile::open(path).value();
+  const auto whole = MappedFile::open(path).value();
+  EXPECT_EQ(file->bytes()[2 * 65'536], std::byte{'x'});
+  std::filesystem::resize_file(path, 65'536);
+  EXPECT_TRUE(file->intact()) << "nobody has read there yet";
+  EXPECT_EQ(file->bytes()[2 * 65'536], std::byte{0});
+  EXPECT_FALSE(file->intact());
+  EXPECT_TRUE(whole->intact());
+  EXPECT_EQ(file->bytes()[100], std::byte{'x'});
+  std::filesystem::remove(path);
 }
 
 TEST(System, ReadsTheMachine) {

@@ -1,5 +1,7 @@
 // A file mapped read-only. The mapping outlives the path; bytes() stays valid as long as the
-// object. If another program truncates the file meanwhile, a read past its new end raises SIGBUS.
+// object. If another program cuts the file short meanwhile, what lay behind its new end reads as
+// zeros from then on and intact() says so; the program lives. Who computes with the bytes asks it
+// afterwards. Any thread.
 #pragma once
 
 #include <cstddef>
@@ -21,11 +23,14 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
+  // False once a read has met a missing part.
+  bool intact() const;
 
  private:
-  MappedFile(std::string path, std::span<const std::byte> bytes);
+  MappedFile(std::string path, std::span<const std::byte> bytes, std::size_t slot);
   std::string path_;
   std::span<const std::byte> bytes_;
+  std::size_t slot_;  // in the table that the signal handler reads
 };
 
 }  // namespace minerva

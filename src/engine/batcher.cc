@@ -252,6 +252,13 @@ bool Batcher::step() {
     if (complete) with_logits.push_back(&sequence);
   }
   decoder_->step(items);
+  if (!decoder_->intact()) {
+    const Error error{ErrorCode::InvalidModel,
+                      "the model's file was cut short while it was in use; restore it and load the "
+                      "model again"};
+    for (const auto& request : requests_) end_request(*request, error, false);
+    return true;
+  }
   metrics_.add(Metric::StepsTotal, 1);
   metrics_.observe(Metric::BatchWidth, static_cast<double>(items.size()));
 

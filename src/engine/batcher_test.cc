@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <filesystem>
 #include <mutex>
 #include <random>
 
@@ -81,7 +82,7 @@ class Collector final : public BatchSink {
   End end_ = End::None;
 };
 
-// Runs any sequences, in any chunks, and takes pages from anybody.
+// Runs any sequences, in any chunks, and takes pages from anybody but the oldest.
 class RandomScheduler final : public Scheduler {
  public:
   explicit RandomScheduler(unsigned seed) : random_(seed) {}
@@ -97,7 +98,8 @@ class RandomScheduler final : public Scheduler {
     return counts;
   }
   std::size_t victim(std::span<const Runnable> runnable) override {
-    return runnable.empty() ? npos : random_() % runnable.size();
+    // Never the oldest, so that the whole ends: it alone could take pages from others for ever.
+    return runnable.size() < 2 ? 0 : 1 + random_() % (runnable.size() - 1);
   }
 
  private:
@@ -106,6 +108,7 @@ class RandomScheduler final : public Scheduler {
 
 struct RigOptions {
   test::TinyModel model = {.type = formats::DType::Q8_0, .layers = 2};
+  std::string path;  // a file in place of `model`
   unsigned threads = 1;
   std::size_t context = 256;
   std::size_t pool_contexts = 8;  // full contexts that the pool holds
@@ -117,7 +120,9 @@ struct RigOptions {
 class Bench {
  public:
   explicit Bench(RigOptions setup = {}) : pool_(setup.threads) {
-    auto file = formats::GgufFile::parse(test::tiny_model(setup.model).bytes()).value();
+    auto file = setup.path.empty()
+                    ? formats::GgufFile::parse(test::tiny_model(setup.model).bytes()).value()
+                    : formats::GgufFile::open(setup.path).value();
     auto model = Model::load(file, Numerics::Exact, pool_).value();
     KvLayout layout(model->config());
     const auto bytes = layout.bytes_for(setup.context) * setup.pool_contexts;
@@ -409,6 +414,25 @@ TEST(Batcher, StoppingEndsEveryRequestOnce) {
   }
   EXPECT_EQ(bench.submit(request(10, 1)), nullptr);
   EXPECT_EQ(bench.last.error().code, ErrorCode::Unavailable);
+}
+
+TEST(Batcher, AModelFileCutShortFailsRequestsAndNothingElse) {
+  test::TempFolder folder;
+  const auto path = folder.path() / "tiny.gguf";
+  test::write_file(path, test::tiny_model({.type = formats::DType::Q8_0}).bytes());
+  RigOptions setup;
+  setup.path = path.string();
+  Bench bench(std::move(setup));
+  const auto before = bench.submit(request(10, 2, 4));
+  EXPECT_EQ(before->wait(), Collector::End::Finished);
+  std::filesystem::resize_file(path, 4096);
+  for (int again = 0; again < 2; ++again) {
+    const auto sink = bench.submit(request(10, 2, 4));
+    EXPECT_EQ(sink->wait(), Collector::End::Failed);
+    EXPECT_EQ(sink->error.code, ErrorCode::InvalidModel);
+    EXPECT_TRUE(sink->choices.empty());
+  }
+  bench.expect_no_pages_left();
 }
 
 TEST(Batcher, LogprobsComeWithTheTokens) {

@@ -42,6 +42,9 @@ class Decoder {
   // Computes one step within the limits and moves each kv->length past its tokens.
   void step(std::span<const StepItem> items);
 
+  // False once the model's file was cut short: the last step's logits are worthless.
+  bool intact() const { return model_->intact(); }
+
   // Logits of the last step's row, counted over the items in order; the caller may write to them.
   std::span<float> logits(std::size_t row);
 

@@ -162,6 +162,9 @@ Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const GgufFile>
     MINERVA_TRY(loader.layer(i, model->layers_[i]));
   }
   MINERVA_TRY(loader.pack_all(numerics, pool, progress));
+  if (!file->intact()) {
+    return fail(ErrorCode::InvalidModel, file->path() + " was cut short while it was read");
+  }
 
   model->numerics_ = numerics;
   model->weight_bytes_ = model->output_.bytes();

@@ -49,6 +49,9 @@ class Model {
   const PackedWeight& output() const { return output_; }  // [vocabulary][width]
   std::uint64_t weight_bytes() const { return weight_bytes_; }
 
+  // False once the file was cut short under us: what was computed since is worthless.
+  bool intact() const { return file_->intact(); }
+
   // Writes a token's embedding, unscaled, to out[width].
   void embed(TokenId token, float* out) const;
 

@@ -241,4 +241,11 @@ Result<std::string_view> GgufFile::get_string_or(std::string_view key,
   return or_else(*this, key, fallback, get_string(key));
 }
 
+bool GgufFile::intact() const {
+  for (const auto& mapping : mappings_) {
+    if (!mapping->intact()) return false;
+  }
+  return true;
+}
+
 }  // namespace minerva::formats

@@ -42,8 +42,8 @@ struct GgufTensor {
 
 // Immutable, so any thread; owns the mappings that every view in it points into. open() and parse()
 // refuse with InvalidModel (Unsupported for a version that cannot be read), naming the field and
-// the two numbers; after them no accessor can fail on a lie in the file. Reads may still raise
-// SIGBUS if another program cuts the file short while it is open.
+// the two numbers; after them no accessor can fail on a lie in the file. A part that
+// another program cuts off while the file is open reads as zeros; intact() tells.
 class GgufFile {
  public:
   // `path`: the file, or the first part of a split model; the other parts are found beside it.
@@ -82,6 +82,8 @@ class GgufFile {
   const GgufTensor* find_tensor(std::string_view name) const;  // nullptr: no such tensor
 
   std::uint32_t version() const { return version_; }
+  // False once a read has met a part of the file that is no longer there.
+  bool intact() const;
   // Of all parts.
   std::uint64_t total_bytes() const { return total_bytes_; }
   // As given to open(); empty for a file in memory.

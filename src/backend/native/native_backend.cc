@@ -287,7 +287,10 @@ void NativeBackend::stop(Duration grace) {
 void NativeBackend::kill() { static_cast<void>(unload_model()); }
 
 Probe NativeBackend::probe() const {
-  return is_loaded() ? Probe{Health::Ready, ""} : Probe{Health::Stopped, "no model is loaded"};
+  const auto now = loaded();
+  if (now == nullptr) return {Health::Stopped, "no model is loaded"};
+  if (!now->model->intact()) return {Health::Failed, "the model's file was cut short"};
+  return {Health::Ready, ""};
 }
 
 ResourceUsage NativeBackend::usage() const {
