@@ -11,6 +11,7 @@
 #include "backend/native/native_backend.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/system.h"
 #include "cli/compute.h"
 #include "cli/context.h"
 #include "cli/progress_bar.h"
@@ -68,6 +69,7 @@ class EngineServer final : public cli::LocalServer {
     starting_ = false;
     bar_.clear();
     if (!loaded) return fail(loaded.error());
+    allow_connections();
     MINERVA_ASSIGN(server_,
                    http::Server::listen(server_options(version), *service_, metrics_, clock_));
     return {};
@@ -108,6 +110,17 @@ class EngineServer final : public cli::LocalServer {
   void stop() override { server_->stop(); }
 
  private:
+  // The usual soft limit of 1,024 files is less than the connections that are promised.
+  void allow_connections() const {
+    constexpr std::uint64_t kOtherFiles = 256;  // models, the log, threads' pipes
+    const std::uint64_t wanted = settings_.connections_max + kOtherFiles;
+    const std::uint64_t may = raise_open_file_limit(wanted);
+    if (may < wanted) {
+      log_warning("this process may open {} files; {} connections need {} (ulimit -n)", may,
+                  settings_.connections_max, wanted);
+    }
+  }
+
   serve::EngineOffer native() {
     backend::NativeOptions options;
     options.numerics = compute_.numerics;

@@ -138,6 +138,9 @@ TEST(System, ReadsTheMachine) {
   EXPECT_GE(available_cpus(), 1u);
   EXPECT_GT(memory_info().total_bytes, memory_info().available_bytes);
   EXPECT_GT(resident_bytes(), 0u);
+  const auto files = raise_open_file_limit(1);
+  EXPECT_GT(files, 1u) << "never lowered";
+  EXPECT_EQ(raise_open_file_limit(files), files);
 }
 
 }  // namespace

@@ -16,6 +16,10 @@ struct MemoryInfo {
 };
 MemoryInfo memory_info();
 
+// Lets this process open `wanted` files and sockets, or as many as it may; returns how many that
+// is.
+std::uint64_t raise_open_file_limit(std::uint64_t wanted);
+
 // Resident bytes of this process.
 std::uint64_t resident_bytes();
 

@@ -1,5 +1,6 @@
 #include <pwd.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -81,6 +82,17 @@ MemoryInfo memory_info() {
     info.available_bytes = std::min(info.available_bytes, limit > used ? limit - used : 0);
   }
   return info;
+}
+
+std::uint64_t raise_open_file_limit(std::uint64_t wanted) {
+  ::rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  if (limit.rlim_cur < wanted) {
+    ::rlimit more = limit;
+    more.rlim_cur = std::min<::rlim_t>(wanted, limit.rlim_max);
+    if (::setrlimit(RLIMIT_NOFILE, &more) == 0) limit = more;
+  }
+  return limit.rlim_cur;
 }
 
 std::uint64_t resident_bytes() {

@@ -10,7 +10,8 @@
 namespace minerva::engine {
 namespace {
 
-constexpr std::size_t kPattern = 6;  // every sixth layer sees all
+// What files leave out: every sixth layer sees all, and the others' RoPE base.
+constexpr std::uint64_t kPattern = 6;
 constexpr double kLocalRopeBase = 10'000;
 constexpr std::size_t kLayersOf27B = 62;
 constexpr std::uint64_t kWindowMax = 1 << 24;
@@ -36,12 +37,21 @@ Result<ModelConfig> read_gemma3(const formats::GgufFile& file) {
   }
   config.ropes[0].halves = true;
   RopeConfig local = config.ropes[0];
-  local.base = kLocalRopeBase;
+  MINERVA_ASSIGN(local.base, file.get_float_or("gemma3.rope.freq_base_swa", kLocalRopeBase));
+  if (!std::isfinite(local.base) || local.base <= 0) {
+    return fail(ErrorCode::InvalidModel,
+                fmt::format("gemma3.rope.freq_base_swa is {}, not a positive number", local.base));
+  }
   local.frequency_scale = 1;
   local.factors.clear();
   config.ropes.push_back(std::move(local));
+  MINERVA_ASSIGN(const std::uint64_t pattern,
+                 file.get_uint_or("gemma3.attention.sliding_window_pattern", kPattern));
+  if (pattern == 0) {
+    return fail(ErrorCode::InvalidModel, "gemma3.attention.sliding_window_pattern is 0");
+  }
   for (std::size_t i = 0; i < config.layers.size(); ++i) {
-    const bool global = (i + 1) % kPattern == 0;
+    const bool global = (i + 1) % pattern == 0;
     config.layers[i] = {global ? 0 : static_cast<std::size_t>(window), global ? 0U : 1U};
   }
   return config;

@@ -53,6 +53,16 @@ TEST(ModelConfig, ReadsGemma3) {
   }
 }
 
+TEST(ModelConfig, Gemma3FollowsAFileThatSaysMore) {
+  GgufWriter writer = test::tiny_model({.architecture = "gemma3", .layers = 4, .window = 32});
+  writer.add_u32("gemma3.attention.sliding_window_pattern", 2)
+      .add_f32("gemma3.rope.freq_base_swa", 500);
+  const auto config = read(writer.bytes()).value();
+  EXPECT_EQ(config.layers[0].window, 32u);
+  EXPECT_EQ(config.layers[1].window, 0u);
+  EXPECT_EQ(config.ropes[1].base, 500);
+}
+
 struct Lie {
   std::string key;
   std::function<void(GgufWriter&)> put;
