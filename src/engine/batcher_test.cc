@@ -66,7 +66,7 @@ class Collector final : public BatchSink {
   double logprob_sum = 0;
   Error error;
   BatchUsage usage;
-  int ends = 0;
+  std::atomic<int> ends{0};
 
  private:
   void ended(End end, const BatchUsage& u) {
