@@ -150,6 +150,16 @@ class Terminal:
     def type(self, text):
         os.write(self.master, text.encode())
 
+    def _edits(self):
+        """True while the line editor has the terminal: input typed before that may be dropped."""
+        return not termios.tcgetattr(self.master)[3] & termios.ICANON
+
+    def _until_it_edits(self):
+        deadline = time.monotonic() + WAIT_MAX
+        while not self._edits() and time.monotonic() < deadline:
+            self._read(time.monotonic() + 0.01)
+        self._read(time.monotonic() + 0.05)
+
     def _read(self, deadline):
         readable, _, _ = select.select([self.master], [], [], max(0, deadline - time.monotonic()))
         if not readable:
@@ -168,9 +178,24 @@ class Terminal:
         while self.shown.find(wanted, self.seen) < 0:
             if not self._read(deadline):
                 raise AssertionError(f"{text!r} was not shown; this was: {self.shown!r}")
+        if text == ">>> ":
+            self._until_it_edits()
         begin = self.seen
         self.seen = self.shown.find(wanted, self.seen) + len(wanted)
         return self.shown[begin:self.seen].decode(errors="replace")
+
+    def interrupt_until(self, text):
+        """Ctrl-C, again each second until this is shown: one that meets the terminal between the
+        line editor's mode and the answer's is thrown away with the rest of the input."""
+        wanted = text.encode()
+        for _ in range(WAIT_MAX):
+            self.type("\x03")
+            deadline = time.monotonic() + 1
+            while self.shown.find(wanted, self.seen) < 0 and self._read(deadline):
+                pass
+            if self.shown.find(wanted, self.seen) >= 0:
+                break
+        self.expect(text)
 
     def more_after(self, mark):
         """Waits until something is shown behind this position."""
