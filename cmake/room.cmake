@@ -9,7 +9,7 @@
 # minerva_fuzzers, minerva_benches. .ci/run builds only those of the tests that it then runs.
 
 # Rooms whose own tests start threads: these run under ThreadSanitizer (label threads).
-set(MINERVA_ROOMS_WITH_THREADS base engine backend native fake models serve http)
+set(MINERVA_ROOMS_WITH_THREADS base engine process backend child native fake models serve http)
 
 add_custom_target(minerva_tests)
 add_custom_target(minerva_fuzzers)

@@ -29,11 +29,13 @@ struct Capabilities {
   Support chat_only = Support::No;      // speaks messages only: Minerva cannot render for it
   Support constraints = Support::No;    // ConstraintSpec is kept
   Support logprobs = Support::No;
+  Support logit_bias = Support::No;
   Support seed = Support::No;            // the same seed gives the same answer
   Support load_invariant = Support::No;  // answers never depend on load or batching
   Support images = Support::No;
   Support embeddings = Support::No;
   Support tokenize = Support::No;
+  Support tools = Support::No;    // tool calls come back parsed; else their text is the answer
   std::uint32_t choices_max = 1;  // the largest n
 };
 
@@ -45,8 +47,17 @@ struct Probe {
 };
 
 struct ResourceUsage {
-  std::vector<DeviceMemory> memory;
+  std::vector<DeviceMemory> memory;  // PSS of a child's whole tree; of our own engine what it holds
+  std::uint64_t mapped_bytes = 0;  // of that, pages of files, which the system counts as available
   Duration cpu_time{};
+  std::int64_t pid = 0;  // of the engine's process; 0: it is ours
+};
+
+// Signs of life since the model was loaded; whoever supervises compares two looks.
+struct Activity {
+  std::uint64_t progress = 0;  // grows with each token, each report of progress
+  std::uint64_t tokens = 0;    // generated
+  std::size_t running = 0;     // generations that have not ended
 };
 
 struct TokenizeOptions {
@@ -83,6 +94,7 @@ class InferenceBackend {
   virtual void kill() = 0;
   virtual Probe probe() const = 0;
   virtual ResourceUsage usage() const = 0;
+  virtual Activity activity() const = 0;
   virtual std::vector<std::string> last_log_lines(std::size_t count) const = 0;
   virtual Capabilities capabilities() const = 0;
   virtual std::string_view name() const = 0;

@@ -37,8 +37,16 @@ struct EmbeddingBlock {
   std::size_t width = 0;
 };
 
-// Token ids where the tokenizer is ours, text where only the engine can tokenize.
-using PromptItem = std::variant<std::vector<TokenId>, std::string, EmbeddingBlock>;
+// A conversation for an engine that only speaks chat, as JSON that we wrote from typed values:
+// OpenAI's "messages" and "tools" (empty: none).
+struct ChatPrompt {
+  std::string messages_json;
+  std::string tools_json;
+};
+
+// Token ids where the tokenizer is ours, text where only the engine can tokenize. A ChatPrompt is
+// the only item of its prompt.
+using PromptItem = std::variant<std::vector<TokenId>, std::string, EmbeddingBlock, ChatPrompt>;
 
 // Which texts the output may be. Compiled by the backend that can keep it.
 struct ConstraintSpec {

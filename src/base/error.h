@@ -2,6 +2,7 @@
 // what, where, the two numbers and the likely cause, and who failed. A plain value; any thread.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -35,6 +36,8 @@ struct Error {
   std::string param = {};
   // Who failed: "minerva" or an engine's name.
   std::string origin = "minerva";
+  // When it is worth another try; 0: nobody said.
+  std::chrono::milliseconds retry_after = {};
 
   // The same error, with where it happened put in front of the message.
   [[nodiscard]] Error in(std::string_view where) && {

@@ -259,6 +259,7 @@ bool Batcher::step() {
     for (const auto& request : requests_) end_request(*request, error, false);
     return true;
   }
+  steps_.fetch_add(1, std::memory_order_relaxed);
   metrics_.add(Metric::StepsTotal, 1);
   metrics_.observe(Metric::BatchWidth, static_cast<double>(items.size()));
 
@@ -333,6 +334,7 @@ void Batcher::advance(Sequence& sequence, std::span<float> logits) {
   const bool end = std::find(options_.end_of_generation.begin(), options_.end_of_generation.end(),
                              token) != options_.end_of_generation.end();
   sequence.tokens.push_back(token);
+  tokens_.fetch_add(1, std::memory_order_relaxed);
   ++request.generated;
   if (end && !ask.ignore_end_of_generation) {
     end_choice(sequence, StopReason::EndOfGeneration);

@@ -94,6 +94,8 @@ class Batcher {
   void stop();
 
   std::size_t active() const { return active_.load(std::memory_order_relaxed); }
+  std::uint64_t steps() const { return steps_.load(std::memory_order_relaxed); }
+  std::uint64_t tokens() const { return tokens_.load(std::memory_order_relaxed); }  // generated
 
  private:
   struct Request;
@@ -130,6 +132,8 @@ class Batcher {
   bool woken_ = false;                             // guarded by mutex_
   bool stopping_ = false;                          // guarded by mutex_
   std::atomic<std::size_t> active_{0};
+  std::atomic<std::uint64_t> steps_{0};
+  std::atomic<std::uint64_t> tokens_{0};
   std::thread thread_;
 };
 

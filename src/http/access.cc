@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "http/grammar.h"
+#include "wire/http_grammar.h"
 
 namespace minerva::http {
 namespace {
@@ -16,7 +16,7 @@ bool is_loopback_v4(std::string_view host) {
   while (true) {
     const std::size_t dot = host.find('.');
     const std::string_view part = host.substr(0, dot);
-    const auto value = part.size() <= 3 ? parse_decimal(part) : std::nullopt;
+    const auto value = part.size() <= 3 ? wire::parse_decimal(part) : std::nullopt;
     if (!value || *value > 255 || (part.size() > 1 && part.front() == '0')) return false;
     if (parts == 0) first_is_127 = *value == 127;
     ++parts;
@@ -26,7 +26,7 @@ bool is_loopback_v4(std::string_view host) {
   return parts == 4 && first_is_127;
 }
 
-Refusal forbidden(std::string message) { return {403, std::move(message)}; }
+wire::Refusal forbidden(std::string message) { return {403, std::move(message)}; }
 
 }  // namespace
 
@@ -35,17 +35,18 @@ bool host_allowed(std::string_view host, const AccessRules& rules) {
   const std::size_t bracket = host.rfind(']');
   const std::size_t colon = host.rfind(':');
   if (colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket)) {
-    const auto port = parse_decimal(host.substr(colon + 1));
+    const auto port = wire::parse_decimal(host.substr(colon + 1));
     if (!port || *port != rules.port) return false;
     name = host.substr(0, colon);
   }
-  const std::string lower = to_lower(name);
+  const std::string lower = wire::to_lower(name);
   if (lower == "localhost" || lower == "[::1]" || is_loopback_v4(lower)) return true;
   return !lower.empty() &&
          std::find(rules.hosts.begin(), rules.hosts.end(), lower) != rules.hosts.end();
 }
 
-std::optional<std::string_view> cross_origin(const RequestHead& head, const AccessRules& rules) {
+std::optional<std::string_view> cross_origin(const wire::RequestHead& head,
+                                             const AccessRules& rules) {
   const auto origin = head.find("origin");
   if (!origin) return std::nullopt;
   const auto found = std::find(rules.origins.begin(), rules.origins.end(), *origin);
@@ -53,7 +54,7 @@ std::optional<std::string_view> cross_origin(const RequestHead& head, const Acce
   return *origin;
 }
 
-std::optional<Refusal> check_access(const RequestHead& head, const AccessRules& rules) {
+std::optional<wire::Refusal> check_access(const wire::RequestHead& head, const AccessRules& rules) {
   const std::string_view host = head.find("host").value_or("");
   if (!host_allowed(host, rules)) {
     return forbidden(fmt::format(
@@ -65,7 +66,7 @@ std::optional<Refusal> check_access(const RequestHead& head, const AccessRules& 
     return std::nullopt;
   }
   const auto origin = head.find("origin");
-  if (origin && !equals_ignoring_case(*origin, fmt::format("http://{}", host))) {
+  if (origin && !wire::equals_ignoring_case(*origin, fmt::format("http://{}", host))) {
     return forbidden(fmt::format(
         "pages of \"{}\" may not use this server; add it to the allowed origins", *origin));
   }
@@ -75,14 +76,14 @@ std::optional<Refusal> check_access(const RequestHead& head, const AccessRules& 
   return std::nullopt;
 }
 
-std::optional<Refusal> check_content(const RequestHead& head) {
+std::optional<wire::Refusal> check_content(const wire::RequestHead& head) {
   const auto encoding = head.find("content-encoding");
-  if (encoding && !equals_ignoring_case(*encoding, "identity"))
-    return Refusal{415, "compressed bodies are refused; send it without Content-Encoding"};
+  if (encoding && !wire::equals_ignoring_case(*encoding, "identity"))
+    return wire::Refusal{415, "compressed bodies are refused; send it without Content-Encoding"};
   if (head.method != "POST") return std::nullopt;
   const std::string_view type = head.find("content-type").value_or("");
-  if (!equals_ignoring_case(trim(type.substr(0, type.find(';'))), "application/json"))
-    return Refusal{415, "the body's Content-Type must be application/json"};
+  if (!wire::equals_ignoring_case(wire::trim(type.substr(0, type.find(';'))), "application/json"))
+    return wire::Refusal{415, "the body's Content-Type must be application/json"};
   return std::nullopt;
 }
 

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "http/message.h"
+#include "wire/http_message.h"
 
 namespace minerva::http {
 
@@ -24,12 +24,13 @@ struct AccessRules {
 bool host_allowed(std::string_view host, const AccessRules& rules);
 
 // 403 and why, or nothing when the request may go on.
-std::optional<Refusal> check_access(const RequestHead& head, const AccessRules& rules);
+std::optional<wire::Refusal> check_access(const wire::RequestHead& head, const AccessRules& rules);
 
 // The request's Origin where it is one of the rules' (then the answer names it to the browser).
-std::optional<std::string_view> cross_origin(const RequestHead& head, const AccessRules& rules);
+std::optional<std::string_view> cross_origin(const wire::RequestHead& head,
+                                             const AccessRules& rules);
 
 // Why a POST's headers make it unacceptable: 415 unless it is plain application/json.
-std::optional<Refusal> check_content(const RequestHead& head);
+std::optional<wire::Refusal> check_content(const wire::RequestHead& head);
 
 }  // namespace minerva::http

@@ -17,14 +17,14 @@ AccessRules rules() {
   return rules;
 }
 
-RequestHead request(std::vector<Field> fields) {
-  RequestHead head;
+wire::RequestHead request(std::vector<wire::Field> fields) {
+  wire::RequestHead head;
   head.method = "GET";
   head.fields = std::move(fields);
   return head;
 }
 
-unsigned verdict(std::vector<Field> fields) {
+unsigned verdict(std::vector<wire::Field> fields) {
   const auto refusal = check_access(request(std::move(fields)), rules());
   return refusal ? refusal->status : 200;
 }
@@ -83,7 +83,7 @@ TEST(Access, HostsThatAreNot) {
 }
 
 TEST(Access, Origins) {
-  const Field host{"host", "localhost:11434"};
+  const wire::Field host{"host", "localhost:11434"};
   EXPECT_EQ(verdict({host}), 200u);
   EXPECT_EQ(verdict({host, {"origin", "http://localhost:11434"}}), 200u);
   EXPECT_EQ(verdict({host, {"origin", "https://chat.example"}}), 200u);
@@ -97,18 +97,18 @@ TEST(Access, Origins) {
 }
 
 TEST(Access, WhatTheBrowserSaysOfTheSite) {
-  const Field host{"host", "localhost:11434"};
+  const wire::Field host{"host", "localhost:11434"};
   EXPECT_EQ(verdict({host, {"sec-fetch-site", "same-origin"}}), 200u);
   EXPECT_EQ(verdict({host, {"sec-fetch-site", "none"}}), 200u);
   EXPECT_EQ(verdict({host, {"sec-fetch-site", "same-site"}}), 403u);
   EXPECT_EQ(verdict({host, {"sec-fetch-site", "cross-site"}}), 403u);
-  const Field allowed{"origin", "https://chat.example"};
+  const wire::Field allowed{"origin", "https://chat.example"};
   EXPECT_EQ(verdict({host, allowed, {"sec-fetch-site", "cross-site"}}), 200u);
   EXPECT_EQ(verdict({host, allowed, {"access-control-request-private-network", "true"}}), 403u);
 }
 
 TEST(Access, OnlyAllowedPagesAreNamedBack) {
-  const Field host{"host", "localhost:11434"};
+  const wire::Field host{"host", "localhost:11434"};
   EXPECT_EQ(cross_origin(request({host, {"origin", "https://chat.example"}}), rules()),
             "https://chat.example");
   EXPECT_FALSE(cross_origin(request({host, {"origin", "http://localhost:11434"}}), rules()));
@@ -116,8 +116,8 @@ TEST(Access, OnlyAllowedPagesAreNamedBack) {
 }
 
 TEST(Access, Content) {
-  const auto status = [](std::vector<Field> fields) {
-    RequestHead head = request(std::move(fields));
+  const auto status = [](std::vector<wire::Field> fields) {
+    wire::RequestHead head = request(std::move(fields));
     head.method = "POST";
     const auto refusal = check_content(head);
     return refusal ? refusal->status : 200;

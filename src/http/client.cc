@@ -11,7 +11,7 @@
 #include <optional>
 #include <utility>
 
-#include "http/response_parser.h"
+#include "wire/http_response.h"
 
 namespace minerva::http {
 namespace asio = boost::asio;
@@ -121,7 +121,7 @@ class Call {
   std::array<char, std::size_t{16} * 1024> buffer_;
 };
 
-bool is_event_stream(const ResponseHead& head) {
+bool is_event_stream(const wire::ResponseHead& head) {
   return head.status == 200 &&
          head.find("content-type").value_or("").starts_with("text/event-stream");
 }
@@ -153,21 +153,22 @@ Result<Response> Client::call(std::string_view method, std::string_view path, st
   request += body;
   MINERVA_TRY(call.write(request));
 
-  ResponseHeadParser parser;
+  wire::ResponseHeadParser parser;
   Response response;
   std::string_view bytes;
-  while (parser.state() == ParseState::NeedMore) {
+  while (parser.state() == wire::ParseState::NeedMore) {
     MINERVA_ASSIGN(bytes, call.read());
     if (bytes.empty()) return fail(ErrorCode::Io, "the server closed without an answer");
     bytes.remove_prefix(parser.feed(bytes));
   }
-  if (parser.state() == ParseState::Refused) return fail(ErrorCode::Io, parser.problem());
+  if (parser.state() == wire::ParseState::Refused) return fail(ErrorCode::Io, parser.problem());
 
   response.head = parser.head();
   const bool lines = on_line && is_event_stream(response.head);
   // A stream's lines are dropped as they are handled, so its length needs no limit.
-  BodyDecoder decoder = parser.body(lines ? std::size_t{SIZE_MAX} : options_.body_bytes_max, false);
-  LineSplitter splitter(kLineBytesMax);
+  wire::BodyDecoder decoder =
+      parser.body(lines ? std::size_t{SIZE_MAX} : options_.body_bytes_max, false);
+  wire::LineSplitter splitter(kLineBytesMax);
   while (true) {
     decoder.feed(bytes, response.body);
     if (lines) {
@@ -176,8 +177,8 @@ Result<Response> Client::call(std::string_view method, std::string_view path, st
       if (splitter.too_long()) return fail(ErrorCode::TooLarge, "a line of the answer is too long");
       if (!go_on) return response;
     }
-    if (decoder.state() == ParseState::Complete) return response;
-    if (decoder.state() == ParseState::Refused)
+    if (decoder.state() == wire::ParseState::Complete) return response;
+    if (decoder.state() == wire::ParseState::Refused)
       return fail(ErrorCode::Io, "the answer is broken: " + decoder.refusal().message);
     MINERVA_ASSIGN(bytes, call.read());
     if (bytes.empty()) decoder.on_close();

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "http/message.h"
+#include "wire/http_message.h"
 
 namespace minerva::http {
 
@@ -27,7 +27,7 @@ struct ClientOptions {
 };
 
 struct Response {
-  ResponseHead head;
+  wire::ResponseHead head;
   std::string body;  // empty where the lines went to a callback
 };
 

@@ -37,7 +37,7 @@ Reply error_reply(const Error& error) {
   return reply;
 }
 
-Reply refusal_reply(const Refusal& refusal) {
+Reply refusal_reply(const wire::Refusal& refusal) {
   Reply reply = error_reply({code_of(refusal.status), refusal.message});
   reply.status = refusal.status;
   return reply;

@@ -4,30 +4,30 @@
 #include <string>
 #include <vector>
 
-#include "http/grammar.h"
 #include "http/prometheus_metrics.h"
 #include "http/reply.h"
-#include "http/response_parser.h"
 #include "http/routes.h"
+#include "wire/http_grammar.h"
+#include "wire/http_response.h"
 
 namespace minerva::http {
 namespace {
 
 TEST(Grammar, DecimalNumbers) {
-  EXPECT_EQ(parse_decimal("0"), 0u);
-  EXPECT_EQ(parse_decimal("007"), 7u);
-  EXPECT_EQ(parse_decimal("999999999999999999"), 999999999999999999u);
+  EXPECT_EQ(wire::parse_decimal("0"), 0u);
+  EXPECT_EQ(wire::parse_decimal("007"), 7u);
+  EXPECT_EQ(wire::parse_decimal("999999999999999999"), 999999999999999999u);
   for (const char* text :
        {"", "+5", "-5", "5,5", "5 5", "0x5", " 5", "1e3", "5.0", "\xd9\xa5", "1000000000000000000"})
-    EXPECT_FALSE(parse_decimal(text)) << text;
+    EXPECT_FALSE(wire::parse_decimal(text)) << text;
 }
 
 TEST(Grammar, PercentDecoding) {
-  EXPECT_EQ(percent_decode("a%2Fb%20c"), "a/b c");
-  EXPECT_EQ(percent_decode("%C3%A9"), "\xC3\xA9");
-  EXPECT_EQ(percent_decode("%252e"), "%2e");  // once
+  EXPECT_EQ(wire::percent_decode("a%2Fb%20c"), "a/b c");
+  EXPECT_EQ(wire::percent_decode("%C3%A9"), "\xC3\xA9");
+  EXPECT_EQ(wire::percent_decode("%252e"), "%2e");  // once
   for (const char* text : {"%", "%2", "%zz", "%00", "%0a", "%0D%0A", "%7f", "%c3", "%ff", "a%"})
-    EXPECT_FALSE(percent_decode(text)) << text;
+    EXPECT_FALSE(wire::percent_decode(text)) << text;
 }
 
 TEST(Routes, Matching) {
@@ -94,12 +94,12 @@ TEST(Reply, Chunks) {
 }
 
 TEST(ResponseParser, HeadsOfAllSorts) {
-  ResponseHeadParser parser;
+  wire::ResponseHeadParser parser;
   const std::string bytes =
       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Too Many\r\nRetry-After: 1\r\n"
       "Content-Length: 3\r\n\r\nabc";
   EXPECT_EQ(parser.feed(bytes), bytes.size() - 3);
-  ASSERT_EQ(parser.state(), ParseState::Complete);
+  ASSERT_EQ(parser.state(), wire::ParseState::Complete);
   EXPECT_EQ(parser.head().status, 429u);
   EXPECT_EQ(parser.head().find("retry-after"), "1");
   EXPECT_EQ(parser.head().content_length, 3u);
@@ -108,9 +108,9 @@ TEST(ResponseParser, HeadsOfAllSorts) {
         "HTTP/1.1 200 OK\nX: y\r\n", "HTTP/1.1 200\r\nContent-Length: -1\r\n\r\n",
         "HTTP/1.1 200\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         "HTTP/1.1 200\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 200\r\nno colon\r\n"}) {
-    ResponseHeadParser refused;
+    wire::ResponseHeadParser refused;
     refused.feed(bad);
-    EXPECT_EQ(refused.state(), ParseState::Refused) << bad;
+    EXPECT_EQ(refused.state(), wire::ParseState::Refused) << bad;
   }
 }
 
@@ -119,7 +119,7 @@ TEST(LineSplitter, EverySplitGivesTheSameLines) {
   const std::vector<std::string> expected = {"one", "two", "", "three", "four", ""};
   for (std::size_t cut = 0; cut <= text.size(); ++cut) {
     std::vector<std::string> lines;
-    LineSplitter splitter(100);
+    wire::LineSplitter splitter(100);
     const auto take = [&](std::string_view line) {
       lines.emplace_back(line);
       return true;
@@ -128,7 +128,7 @@ TEST(LineSplitter, EverySplitGivesTheSameLines) {
     EXPECT_TRUE(splitter.feed(std::string_view(text).substr(cut), take));
     EXPECT_EQ(lines, expected) << cut;
   }
-  LineSplitter narrow(4);
+  wire::LineSplitter narrow(4);
   EXPECT_FALSE(narrow.feed("12345", [](std::string_view) { return true; }));
   EXPECT_TRUE(narrow.too_long());
 }

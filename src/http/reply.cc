@@ -30,7 +30,7 @@ std::string render_head(const Reply& reply, const ReplyContext& context) {
   if (!context.allowed_origin.empty())
     fmt::format_to(to, "access-control-allow-origin: {}\r\nvary: Origin\r\n",
                    context.allowed_origin);
-  for (const Field& field : reply.fields)
+  for (const wire::Field& field : reply.fields)
     fmt::format_to(to, "{}: {}\r\n", field.name, safe_header_value(field.value));
   if (has_body(reply.status)) fmt::format_to(to, "content-type: {}\r\n", reply.content_type);
   out += context.keep_alive ? "connection: keep-alive\r\n" : "connection: close\r\n";

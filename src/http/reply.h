@@ -7,14 +7,14 @@
 #include <string_view>
 #include <vector>
 
-#include "http/message.h"
+#include "wire/http_message.h"
 
 namespace minerva::http {
 
 struct Reply {
   unsigned status = 200;
   std::string content_type = "application/json";
-  std::vector<Field> fields = {};  // besides those that every answer has
+  std::vector<wire::Field> fields = {};  // besides those that every answer has
   std::string body = {};
 };
 

@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "http/grammar.h"
+#include "wire/http_grammar.h"
 
 namespace minerva::http {
 namespace {
@@ -41,7 +41,7 @@ Match match_route(std::string_view method, std::string_view path) {
       return match;
     }
     if (route.prefix) {
-      auto argument = percent_decode(path.substr(route.path.size()));
+      auto argument = wire::percent_decode(path.substr(route.path.size()));
       if (!argument) {
         match.refusal = {400,
                          "the path holds a broken percent-escape, a control character or "

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "http/message.h"
+#include "wire/http_message.h"
 
 namespace minerva::http {
 
@@ -35,10 +35,10 @@ struct Route {
 std::span<const Route> routes();
 
 struct Match {
-  const Route* route = nullptr;    // none: refusal says why, or OPTIONS asks for allow only
-  std::string argument;            // decoded
-  std::string_view allow;          // methods of this path; empty when there is no such path
-  std::optional<Refusal> refusal;  // 400, 404 or 405
+  const Route* route = nullptr;          // none: refusal says why, or OPTIONS asks for allow only
+  std::string argument;                  // decoded
+  std::string_view allow;                // methods of this path; empty when there is no such path
+  std::optional<wire::Refusal> refusal;  // 400, 404 or 405
 };
 
 // HEAD matches where GET does.

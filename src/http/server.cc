@@ -17,10 +17,10 @@
 
 #include "base/log.h"
 #include "http/error_reply.h"
-#include "http/grammar.h"
 #include "http/port_owner.h"
 #include "http/server_state.h"
 #include "http/session.h"
+#include "wire/http_grammar.h"
 
 namespace minerva::http {
 namespace asio = boost::asio;
@@ -102,7 +102,7 @@ class Server::Impl {
 
   Result<void> open() {
     for (const std::string& origin : state_.options.allowed_origins) {
-      if (!is_field_text(origin))
+      if (!wire::is_field_text(origin))
         return fail(ErrorCode::InvalidArgument, "an allowed origin holds control characters");
     }
     MINERVA_ASSIGN(const tcp::endpoint endpoint, endpoint_of(state_.options));

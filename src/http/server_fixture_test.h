@@ -11,10 +11,10 @@
 
 #include "base/clock.h"
 #include "http/prometheus_metrics.h"
-#include "http/response_parser.h"
 #include "http/server.h"
 #include "support/fake_service.h"
 #include "support/raw_client.h"
+#include "wire/http_response.h"
 
 namespace minerva::http {
 
@@ -77,17 +77,17 @@ inline std::string status_of(std::string_view response) {
 
 // The first whole answer in `bytes`, taken off its front; status 0 when there is none.
 struct Parsed {
-  ResponseHead head;
+  wire::ResponseHead head;
   std::string body;
 };
 inline Parsed take_response(std::string& bytes, bool no_body = false) {
-  ResponseHeadParser parser;
+  wire::ResponseHeadParser parser;
   Parsed parsed;
   std::size_t used = parser.feed(bytes);
-  if (parser.state() != ParseState::Complete) return parsed;
-  BodyDecoder decoder = parser.body(std::size_t{1} << 30, no_body);
+  if (parser.state() != wire::ParseState::Complete) return parsed;
+  wire::BodyDecoder decoder = parser.body(std::size_t{1} << 30, no_body);
   used += decoder.feed(std::string_view(bytes).substr(used), parsed.body);
-  if (decoder.state() != ParseState::Complete) return parsed;
+  if (decoder.state() != wire::ParseState::Complete) return parsed;
   parsed.head = parser.head();
   bytes.erase(0, used);
   return parsed;

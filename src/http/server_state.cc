@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/rng.h"
-#include "http/grammar.h"
+#include "wire/http_grammar.h"
 
 namespace minerva::http {
 
@@ -18,7 +18,8 @@ ServerState::ServerState(ServerOptions options_in, serve::Service& service_in,
       clock(clock_in),
       pool(options.pool_threads),
       id_seed_(options.id_seed ? *options.id_seed : random_seed()) {
-  for (const std::string& host : options.allowed_hosts) access.hosts.push_back(to_lower(host));
+  for (const std::string& host : options.allowed_hosts)
+    access.hosts.push_back(wire::to_lower(host));
   access.origins = options.allowed_origins;
 }
 

@@ -9,10 +9,10 @@
 #include "api/openai/models.h"
 #include "base/log.h"
 #include "http/access.h"
-#include "http/body_decoder.h"
 #include "http/error_reply.h"
 #include "http/generation_answer.h"
 #include "http/pool_job.h"
+#include "wire/http_body.h"
 
 namespace minerva::http {
 namespace asio = boost::asio;
@@ -76,18 +76,18 @@ asio::awaitable<void> Session::run() {
   const auto keep_alive = shared_from_this();
   bool more = true;
   while (more) {
-    HeadParser parser(server_.options.limits.head_bytes_max,
-                      server_.options.limits.head_fields_max);
+    wire::HeadParser parser(server_.options.limits.head_bytes_max,
+                            server_.options.limits.head_fields_max);
     const bool have_head = co_await read_head(parser);
     first_ = false;
     if (!have_head) break;
 
-    RequestHead& head = parser.head();
+    wire::RequestHead& head = parser.head();
     Exchange exchange{server_, *connection_, {}};
     exchange.context.request_id = server_.next_request_id();
     exchange.context.version = server_.options.version;
     exchange.context.unix_time = server_.unix_time();
-    if (parser.state() == ParseState::Refused) {
+    if (parser.state() == wire::ParseState::Refused) {
       exchange.context.keep_alive = false;
       unread_ = true;
       co_await exchange.send(refusal_reply(parser.refusal()));
@@ -109,7 +109,7 @@ asio::awaitable<void> Session::run() {
   co_await connection_->close(unread_);
 }
 
-asio::awaitable<bool> Session::read_head(HeadParser& parser) {
+asio::awaitable<bool> Session::read_head(wire::HeadParser& parser) {
   const Limits& limits = server_.options.limits;
   std::string& input = connection_->input();
   // A connection is made in order to ask something at once; only afterwards may it idle.
@@ -117,7 +117,7 @@ asio::awaitable<bool> Session::read_head(HeadParser& parser) {
   bool started = false;
   while (true) {
     input.erase(0, parser.feed(input));
-    if (parser.state() != ParseState::NeedMore) co_return true;
+    if (parser.state() != wire::ParseState::NeedMore) co_return true;
     if (parser.started() && !started) {
       started = true;
       if (!first_) deadline = WaitClock::now() + limits.head_time_max;
@@ -134,7 +134,7 @@ asio::awaitable<bool> Session::read_head(HeadParser& parser) {
   }
 }
 
-asio::awaitable<bool> Session::answer(RequestHead& head, Exchange& exchange) {
+asio::awaitable<bool> Session::answer(wire::RequestHead& head, Exchange& exchange) {
   // Where the body is left unread, the next request's beginning is unknown: the connection closes.
   const bool keep_alive = exchange.context.keep_alive;
   exchange.context.keep_alive = keep_alive && !head.has_body();
@@ -169,26 +169,27 @@ asio::awaitable<bool> Session::answer(RequestHead& head, Exchange& exchange) {
   co_return co_await dispatch(match, exchange, std::move(body));
 }
 
-asio::awaitable<bool> Session::read_body(const RequestHead& head, bool prompts, Exchange& exchange,
-                                         std::string& body) {
+asio::awaitable<bool> Session::read_body(const wire::RequestHead& head, bool prompts,
+                                         Exchange& exchange, std::string& body) {
   const Limits& limits = server_.options.limits;
   const std::size_t bytes_max = prompts ? limits.prompt_body_bytes_max : limits.body_bytes_max;
-  BodyDecoder decoder = head.chunked ? BodyDecoder::chunked(bytes_max)
-                                     : BodyDecoder::sized(head.content_length, bytes_max);
+  wire::BodyDecoder decoder = head.chunked
+                                  ? wire::BodyDecoder::chunked(bytes_max)
+                                  : wire::BodyDecoder::sized(head.content_length, bytes_max);
   std::string& input = connection_->input();
-  if (head.expects_continue && input.empty() && decoder.state() == ParseState::NeedMore) {
+  if (head.expects_continue && input.empty() && decoder.state() == wire::ParseState::NeedMore) {
     const IoResult result = co_await connection_->write("HTTP/1.1 100 Continue\r\n\r\n");
     if (result != IoResult::Ok) co_return false;
   }
   const WaitPoint begin = WaitClock::now();
   std::uint64_t received = 0;
-  Refusal refusal;
+  wire::Refusal refusal;
   while (true) {
     const std::size_t used = decoder.feed(input, body);
     received += used;
     input.erase(0, used);
-    if (decoder.state() == ParseState::Complete) co_return true;
-    if (decoder.state() == ParseState::Refused) {
+    if (decoder.state() == wire::ParseState::Complete) co_return true;
+    if (decoder.state() == wire::ParseState::Refused) {
       refusal = decoder.refusal();
       break;
     }

@@ -7,9 +7,9 @@
 #include <optional>
 #include <string>
 
-#include "http/head_parser.h"
 #include "http/routes.h"
 #include "http/server_state.h"
+#include "wire/http_head.h"
 
 namespace minerva::http {
 
@@ -24,10 +24,10 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   // Nothing: the client left without a request.
-  boost::asio::awaitable<bool> read_head(HeadParser& parser);
-  boost::asio::awaitable<bool> answer(RequestHead& head, Exchange& exchange);
-  boost::asio::awaitable<bool> read_body(const RequestHead& head, bool prompts, Exchange& exchange,
-                                         std::string& body);
+  boost::asio::awaitable<bool> read_head(wire::HeadParser& parser);
+  boost::asio::awaitable<bool> answer(wire::RequestHead& head, Exchange& exchange);
+  boost::asio::awaitable<bool> read_body(const wire::RequestHead& head, bool prompts,
+                                         Exchange& exchange, std::string& body);
   boost::asio::awaitable<bool> dispatch(const Match& match, Exchange& exchange, std::string body);
   boost::asio::awaitable<bool> answer_from_pool(const Match& match, Exchange& exchange);
 

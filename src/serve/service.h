@@ -38,12 +38,29 @@ class Service {
  public:
   virtual ~Service() = default;
   // Renders, tokenizes, checks and hands over to an engine. Everything that can be refused is
-  // refused here. It computes for milliseconds and may wait for a model to load: never call it on
-  // an I/O thread.
+  // refused here, but for what only shows when the model is loaded: then the generation
+  // ends with that error before any text. It computes for milliseconds: never call it on an I/O
+  // thread.
   virtual Result<std::unique_ptr<Generation>> start(Request request) = 0;
+
+  // Who would answer, without running anything.
+  virtual Result<RouteReport> explain_route(Request request) {
+    static_cast<void>(request);
+    return RouteReport{};
+  }
 
   virtual std::vector<ModelInfo> models() const = 0;
   virtual Result<ModelInfo> model(std::string_view name) const = 0;
+  virtual std::vector<BackendInfo> backends() const { return {}; }
+  virtual std::vector<InstanceInfo> instances() const { return {}; }
+  // Begins to load a model on the engine that requests for it would get (or this one), and waits
+  // until it can generate, `time_max` at most.
+  virtual Result<InstanceInfo> load(std::string_view, std::optional<std::string>,
+                                    Duration) {
+    return InstanceInfo{};
+  }
+  // Unloads it from every engine once its running requests have ended; `now`: ends them first.
+  virtual Result<void> unload(std::string_view, bool) { return {}; }
   // True once a preloaded model has made a token (or no model was asked to be preloaded).
   virtual bool ready() const = 0;
   // Requests inside: waiting or running.

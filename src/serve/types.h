@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "backend/backend.h"
 #include "backend/event.h"
 #include "backend/request.h"
 #include "chat/message.h"
@@ -21,7 +22,8 @@ struct Request {
   std::string id;                      // "chatcmpl-…", made by api
   std::string client_id;               // who asks; peer address or key
   std::string model;                   // as the client wrote it; empty: the default model
-  std::optional<std::string> backend;  // "native", "llama_cpp", …; none: auto
+  std::optional<std::string> backend;  // "native", "llama_cpp", …; none: as configured
+  std::vector<std::string> fallback;   // engines to go on with; empty: as configured
   std::variant<chat::Conversation, RawPrompt> prompt;
   bool echo = false;  // completions: the prompt comes first in the answer
   backend::SamplingParams sampling;
@@ -48,28 +50,87 @@ struct FinishDelta {
   std::optional<std::string> stop_string;  // which one ended it
 };
 
+// An engine that was tried and gave no token.
+struct FailedAttempt {
+  std::string backend;
+  std::string why;
+};
+
 // The last one: what happened, and who answered.
 struct EndDelta {
   backend::EndEvent end;
-  std::string model;    // the name that answered
-  std::string backend;  // the engine's name
-  std::string route;    // why this engine, in words
+  std::string model;                        // the name that answered
+  std::string backend;                      // the engine that really answered
+  std::string route;                        // why this engine, in words
+  std::vector<FailedAttempt> retries = {};  // before it, in their order
 };
 
 using Delta = std::variant<TextDelta, backend::ProgressEvent, FinishDelta, EndDelta>;
 
-enum class ModelState : std::uint8_t { Unloaded, Loading, Ready, Failed };
+enum class ModelState : std::uint8_t { Unloaded, Loading, Ready, Unloading, Failed };
 
 struct ModelInfo {
   std::string name;
+  std::vector<std::string> aliases;
   ModelState state = ModelState::Unloaded;
   std::string backend;             // engine it is loaded on, or would be
+  std::string format;              // "gguf", "mlx", …
   std::string architecture;        // "llama", "gemma3"; empty when unknown
+  std::string source;              // where it lives: "models folder", "ollama", …
+  std::string path;                // for the machine's owner only, never for a client
   std::uint64_t context_size = 0;  // tokens; 0 when not loaded
   std::uint64_t size_bytes = 0;
   std::int64_t created_unix = 0;  // the file's time
   std::string problem;            // why it cannot be used, where it cannot
   std::string chat_template;      // which one; empty when it was not looked at yet
+};
+
+// One model on one engine, as `minerva ps` and /v1/backends show it.
+struct InstanceInfo {
+  std::string model;
+  std::string backend;
+  ModelState state = ModelState::Unloaded;
+  std::string problem;
+  std::uint64_t context_size = 0;
+  std::uint64_t memory_bytes = 0;  // measured; of a model that loads: what it is expected to need
+  std::int64_t pid = 0;
+  std::size_t running = 0;  // requests
+  std::size_t waiting = 0;
+  bool pinned = false;
+  std::optional<Duration> idle;      // since the last request ended; none while one runs
+  std::optional<Duration> idle_ttl;  // it is unloaded after so much of it
+  std::string breaker;               // "closed", "open", "half-open"
+  std::uint64_t restarts = 0;
+  double tokens_per_second = 0;  // of a single answer, measured; 0: not yet
+  double loaded_in_seconds = 0;
+  std::vector<std::string> last_log_lines;
+};
+
+struct BackendInfo {
+  std::string name;
+  bool available = false;
+  std::string version;
+  std::string path;
+  std::string device;
+  std::string why_not;  // where it is not available
+  std::string install;  // the command that installs it
+  backend::Capabilities can;
+  std::vector<std::string> models;  // which it would take
+  std::vector<InstanceInfo> instances;
+};
+
+// What POST /v1/route answers: who would run a request, and why not the others.
+struct RouteStep {
+  std::string backend;
+  bool usable = false;
+  std::string why;
+};
+struct RouteReport {
+  std::string model;
+  std::string backend;  // the first usable one; empty: none
+  std::string reason;
+  std::vector<RouteStep> steps;     // in the order in which they are tried
+  std::uint64_t prompt_tokens = 0;  // 0: not counted
 };
 
 }  // namespace minerva::serve

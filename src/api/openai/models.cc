@@ -15,6 +15,8 @@ std::string_view state_name(serve::ModelState state) {
       return "loading";
     case serve::ModelState::Ready:
       return "ready";
+    case serve::ModelState::Unloading:
+      return "unloading";
     case serve::ModelState::Failed:
       return "failed";
   }

@@ -107,7 +107,13 @@ void FakeBackend::kill() { worker_->kill(); }
 Probe FakeBackend::probe() const { return worker_->probe(); }
 
 ResourceUsage FakeBackend::usage() const {
-  return {.memory = {{.device = "cpu", .bytes = 0}}, .cpu_time = {}};
+  ResourceUsage usage;
+  usage.memory.push_back({.device = "cpu", .bytes = 0});
+  return usage;
+}
+
+Activity FakeBackend::activity() const {
+  return {worker_->tokens_made(), worker_->tokens_made(), worker_->running()};
 }
 
 std::vector<std::string> FakeBackend::last_log_lines(std::size_t) const { return {}; }
@@ -117,6 +123,7 @@ Capabilities FakeBackend::capabilities() const {
   can.token_prompts = Support::Yes;
   can.text_prompts = Support::Yes;
   can.logprobs = Support::Yes;
+  can.logit_bias = Support::Yes;
   can.seed = Support::Yes;
   can.load_invariant = Support::Yes;
   can.tokenize = Support::Yes;

@@ -41,6 +41,7 @@ class FakeBackend final : public InferenceBackend {
   void kill() override;
   Probe probe() const override;
   ResourceUsage usage() const override;
+  Activity activity() const override;
   std::vector<std::string> last_log_lines(std::size_t count) const override;
   Capabilities capabilities() const override;
   std::string_view name() const override { return "fake"; }

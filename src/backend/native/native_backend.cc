@@ -303,6 +303,12 @@ ResourceUsage NativeBackend::usage() const {
   return usage;
 }
 
+Activity NativeBackend::activity() const {
+  const auto now = loaded();
+  if (now == nullptr) return {};
+  return {now->batcher->steps(), now->batcher->tokens(), now->batcher->active()};
+}
+
 Capabilities NativeBackend::capabilities() const {
   Capabilities c;
   {
@@ -312,6 +318,7 @@ Capabilities NativeBackend::capabilities() const {
   c.token_prompts = Support::Yes;
   c.text_prompts = Support::Yes;
   c.logprobs = Support::Yes;
+  c.logit_bias = Support::Yes;
   c.seed = Support::Yes;
   c.load_invariant = Support::Yes;
   c.tokenize = Support::Yes;

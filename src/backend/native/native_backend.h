@@ -60,6 +60,7 @@ class NativeBackend final : public InferenceBackend {
   void kill() override;
   Probe probe() const override;
   ResourceUsage usage() const override;
+  Activity activity() const override;
   std::vector<std::string> last_log_lines(std::size_t) const override { return {}; }
   Capabilities capabilities() const override;
   std::string_view name() const override { return "native"; }

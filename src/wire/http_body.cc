@@ -1,12 +1,12 @@
-#include "http/body_decoder.h"
+#include "wire/http_body.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "http/grammar.h"
+#include "wire/http_grammar.h"
 
-namespace minerva::http {
+namespace minerva::wire {
 namespace {
 // 16 hexadecimal digits fill 64 bits; more may only be padding, in which parsers differ.
 constexpr unsigned kSizeDigitsMax = 16;
@@ -126,4 +126,4 @@ void BodyDecoder::on_close() {
   }
 }
 
-}  // namespace minerva::http
+}  // namespace minerva::wire

@@ -1,11 +1,11 @@
-#include "http/grammar.h"
+#include "wire/http_grammar.h"
 
 #include <algorithm>
 
 #include "base/utf8.h"
-#include "http/message.h"
+#include "wire/http_message.h"
 
-namespace minerva::http {
+namespace minerva::wire {
 
 bool is_token_char(char c) {
   if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return true;
@@ -96,4 +96,4 @@ std::optional<std::string_view> find_field(const std::vector<Field>& fields,
   return std::nullopt;
 }
 
-}  // namespace minerva::http
+}  // namespace minerva::wire

@@ -1,13 +1,13 @@
-#include "http/head_parser.h"
+#include "wire/http_head.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 
-#include "http/grammar.h"
+#include "wire/http_grammar.h"
 
-namespace minerva::http {
+namespace minerva::wire {
 namespace {
 
 // A second one of these would let two readers pick different ones.
@@ -209,4 +209,4 @@ void HeadParser::check_framing() {
   }
 }
 
-}  // namespace minerva::http
+}  // namespace minerva::wire

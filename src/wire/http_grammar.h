@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace minerva::http {
+namespace minerva::wire {
 
 bool is_token_char(char c);
 bool is_token(std::string_view text);
@@ -29,4 +29,4 @@ bool list_contains(std::string_view list, std::string_view token);
 // %XX decoded, once. Nothing for a broken escape, a control character or invalid UTF-8.
 std::optional<std::string> percent_decode(std::string_view text);
 
-}  // namespace minerva::http
+}  // namespace minerva::wire

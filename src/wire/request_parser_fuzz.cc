@@ -4,14 +4,14 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "http/body_decoder.h"
-#include "http/head_parser.h"
+#include "wire/http_body.h"
+#include "wire/http_head.h"
 
 namespace {
 
-using minerva::http::BodyDecoder;
-using minerva::http::HeadParser;
-using minerva::http::ParseState;
+using minerva::wire::BodyDecoder;
+using minerva::wire::HeadParser;
+using minerva::wire::ParseState;
 
 struct Outcome {
   ParseState head = ParseState::NeedMore;

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-namespace minerva::http {
+namespace minerva::wire {
 
 struct Field {
   std::string name;  // in lower case
@@ -53,4 +53,4 @@ struct ResponseHead {
   }
 };
 
-}  // namespace minerva::http
+}  // namespace minerva::wire

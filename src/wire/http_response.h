@@ -7,11 +7,11 @@
 #include <string>
 #include <string_view>
 
-#include "http/body_decoder.h"
-#include "http/head_parser.h"
-#include "http/message.h"
+#include "wire/http_body.h"
+#include "wire/http_head.h"
+#include "wire/http_message.h"
 
-namespace minerva::http {
+namespace minerva::wire {
 
 class ResponseHeadParser {
  public:
@@ -51,4 +51,4 @@ class LineSplitter {
   bool too_long_ = false;
 };
 
-}  // namespace minerva::http
+}  // namespace minerva::wire

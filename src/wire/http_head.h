@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "http/message.h"
+#include "wire/http_message.h"
 
-namespace minerva::http {
+namespace minerva::wire {
 
 enum class ParseState : std::uint8_t { NeedMore, Complete, Refused };
 
@@ -69,4 +69,4 @@ class HeadParser {
   Refusal refusal_;
 };
 
-}  // namespace minerva::http
+}  // namespace minerva::wire

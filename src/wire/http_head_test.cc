@@ -1,11 +1,11 @@
-#include "http/head_parser.h"
+#include "wire/http_head.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-namespace minerva::http {
+namespace minerva::wire {
 namespace {
 
 HeadParser parse(std::string_view bytes) {
@@ -90,4 +90,4 @@ TEST(HeadParser, SaysAtOnceThatTlsIsNotSpoken) {
 }
 
 }  // namespace
-}  // namespace minerva::http
+}  // namespace minerva::wire

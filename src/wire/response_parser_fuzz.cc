@@ -5,16 +5,16 @@
 #include <vector>
 
 #include "base/check.h"
-#include "http/response_parser.h"
+#include "wire/http_response.h"
 
 namespace {
 
-using minerva::http::ParseState;
+using minerva::wire::ParseState;
 
 std::vector<std::string> lines_of(std::string_view bytes, std::size_t cut) {
-  minerva::http::ResponseHeadParser parser(2048);
+  minerva::wire::ResponseHeadParser parser(2048);
   std::vector<std::string> lines;
-  minerva::http::LineSplitter splitter(256);
+  minerva::wire::LineSplitter splitter(256);
   std::string held;
   std::size_t used = parser.feed(bytes.substr(0, cut));
   used += parser.feed(bytes.substr(used));

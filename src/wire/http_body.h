@@ -9,10 +9,10 @@
 #include <string>
 #include <string_view>
 
-#include "http/head_parser.h"
-#include "http/message.h"
+#include "wire/http_head.h"
+#include "wire/http_message.h"
 
-namespace minerva::http {
+namespace minerva::wire {
 
 class BodyDecoder {
  public:
@@ -48,4 +48,4 @@ class BodyDecoder {
   unsigned digits_ = 0;
 };
 
-}  // namespace minerva::http
+}  // namespace minerva::wire

@@ -1,4 +1,4 @@
-#include "http/body_decoder.h"
+#include "wire/http_body.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace minerva::http {
+namespace minerva::wire {
 namespace {
 
 // The decoded text, or the refusal's status as "=413"; "..." when more is wanted.
@@ -86,4 +86,4 @@ TEST(BodyDecoder, TheEndOfTheConnection) {
 }
 
 }  // namespace
-}  // namespace minerva::http
+}  // namespace minerva::wire

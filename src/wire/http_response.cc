@@ -1,10 +1,10 @@
-#include "http/response_parser.h"
+#include "wire/http_response.h"
 
 #include <utility>
 
-#include "http/grammar.h"
+#include "wire/http_grammar.h"
 
-namespace minerva::http {
+namespace minerva::wire {
 
 std::size_t ResponseHeadParser::feed(std::string_view bytes) {
   const std::size_t before = bytes.size();
@@ -88,4 +88,4 @@ bool LineSplitter::feed(std::string_view bytes,
   return true;
 }
 
-}  // namespace minerva::http
+}  // namespace minerva::wire
