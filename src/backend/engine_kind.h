@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "backend/backend.h"
 #include "backend/model_spec.h"
@@ -46,6 +47,12 @@ class EngineKind {
   // Of such a model, before it is loaded; the loaded backend says it more exactly.
   virtual Capabilities capabilities(const ModelSpec& spec) const = 0;
   virtual MemoryNeed memory_need(const ModelSpec& spec, std::size_t context_size) const = 0;
+  // Models that only this engine knows, such as those of another server. May ask it, for
+  // `time_max` at most.
+  virtual std::vector<ModelSpec> own_models(Duration time_max) {
+    static_cast<void>(time_max);
+    return {};
+  }
   // A new backend, not started.
   virtual Result<std::unique_ptr<InferenceBackend>> make() = 0;
 };
