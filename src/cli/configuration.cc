@@ -19,9 +19,10 @@ namespace {
 constexpr std::size_t kConfigBytesMax = std::size_t{1} << 20;
 
 // Variables that are no settings: where Minerva's folder is, and what ./dev and the tests use.
-constexpr std::array<std::string_view, 8> kOtherVariables = {
-    "MINERVA_HOME",   "MINERVA_BINARY",    "MINERVA_PYTHON",       "MINERVA_VENV",
-    "MINERVA_SAMPLE", "MINERVA_CARGO_DIR", "MINERVA_SKIP_INSTALL", "MINERVA_SOURCE_DIR"};
+constexpr std::array<std::string_view, 11> kOtherVariables = {
+    "MINERVA_HOME",         "MINERVA_BINARY",       "MINERVA_PYTHON",       "MINERVA_VENV",
+    "MINERVA_SAMPLE",       "MINERVA_CARGO_DIR",    "MINERVA_SKIP_INSTALL", "MINERVA_SOURCE_DIR",
+    "MINERVA_ENGINES_VENV", "MINERVA_LLAMA_SERVER", "MINERVA_MLX_PYTHON"};
 constexpr std::string_view kSamplePrefix = "MINERVA_SAMPLE_";
 
 std::string did_you_mean(std::string_view name, std::vector<std::string> known) {

@@ -104,6 +104,7 @@ TEST_F(ConfigurationTest, AnUnknownVariableIsRefused) {
             "(`minerva config` lists what there is)");
   EXPECT_EQ(refusal({"MINERVA_PORT=x"}), "MINERVA_PORT: takes a number from 0 to 65535, not \"x\"");
   EXPECT_TRUE(load({"MINERVA_SAMPLE_SMOLLM2=path", "MINERVA_PYTHON=python3", "PORT=x"}));
+  EXPECT_TRUE(load({"MINERVA_LLAMA_SERVER=path", "MINERVA_MLX_PYTHON=path"}));
 }
 
 TEST_F(ConfigurationTest, AWrongFlagIsTheCommandLinesFault) {
