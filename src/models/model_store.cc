@@ -67,6 +67,7 @@ void read_gguf(ModelEntry& entry) {
     entry.problem = file.error().message;
     return;
   }
+  entry.format = backend::ModelFormat::Gguf;
   entry.size_bytes = (*file)->total_bytes();
   const auto architecture = (*file)->get_string("general.architecture");
   if (!architecture) {
@@ -76,6 +77,14 @@ void read_gguf(ModelEntry& entry) {
   entry.architecture = escape_controls(*architecture);
   const auto context = (*file)->get_uint(fmt::format("{}.context_length", *architecture));
   if (context) entry.context_length = *context;
+}
+
+StoreOptions options_of(std::vector<std::string> folders, std::vector<std::string> paths) {
+  StoreOptions options;
+  for (std::string& folder : folders)
+    options.sources.push_back({SourceKind::Folder, std::move(folder)});
+  options.paths = std::move(paths);
+  return options;
 }
 
 }  // namespace
@@ -131,8 +140,10 @@ Error unknown_model(std::string_view name, std::vector<std::string> names) {
           "model"};
 }
 
+ModelStore::ModelStore(StoreOptions options) : options_(std::move(options)) {}
+
 ModelStore::ModelStore(std::vector<std::string> folders, std::vector<std::string> paths)
-    : folders_(std::move(folders)), paths_(std::move(paths)) {}
+    : ModelStore(options_of(std::move(folders), std::move(paths))) {}
 
 ModelEntry ModelStore::inspect(const std::string& path) const {
   Inspected seen;
@@ -219,8 +230,10 @@ void ModelStore::add_folder(const std::string& folder, std::vector<ModelEntry>& 
 
 std::vector<ModelEntry> ModelStore::list() const {
   std::vector<ModelEntry> entries;
-  for (const std::string& path : paths_) entries.push_back(inspect(expand_home(path)));
-  for (const std::string& folder : folders_) add_folder(folder, entries);
+  for (const std::string& path : options_.paths) entries.push_back(inspect(expand_home(path)));
+  for (const ModelSource& source : options_.sources) {
+    if (source.kind == SourceKind::Folder) add_folder(source.root, entries);
+  }
   std::map<std::string, std::string> path_of;  // of the first usable one of each name
   for (ModelEntry& entry : entries) {
     if (!entry.problem.empty()) continue;

@@ -11,13 +11,22 @@
 
 #include "base/result.h"
 #include "models/model_entry.h"
+#include "models/sources.h"
 
 namespace minerva::models {
+
+struct StoreOptions {
+  std::vector<ModelSource> sources;  // of equal names that of an earlier one wins
+  std::vector<std::string> paths;    // files and model folders given by the user outright
+  // Hashes ("sha256:…") of model folders whose own code may run; models/code_scan.h.
+  std::vector<std::string> allow_code;
+};
 
 // Folders are read anew at each call, files only when their time or size has changed. Any thread.
 class ModelStore {
  public:
-  // The `folders` need not exist. The `paths` are files given by the user outright.
+  explicit ModelStore(StoreOptions options);
+  // Folders as Minerva's own.
   explicit ModelStore(std::vector<std::string> folders, std::vector<std::string> paths = {});
 
   // Every model there is, by name; broken files too, with their problem.
@@ -37,8 +46,7 @@ class ModelStore {
   ModelEntry inspect(const std::string& path) const;
   void add_folder(const std::string& folder, std::vector<ModelEntry>& out) const;
 
-  const std::vector<std::string> folders_;
-  const std::vector<std::string> paths_;
+  const StoreOptions options_;
   mutable std::mutex mutex_;
   mutable std::map<std::string, Inspected> inspected_;  // by path
 };

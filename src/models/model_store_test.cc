@@ -151,7 +151,7 @@ TEST(ModelStore, UnknownNamesNameTheKnownOnesNearestFirst) {
   ASSERT_FALSE(broken);
   EXPECT_EQ(broken.error().code, ErrorCode::InvalidModel);
 
-  const auto none = ModelStore({}).resolve("x", false);
+  const auto none = ModelStore(StoreOptions{}).resolve("x", false);
   ASSERT_FALSE(none);
   EXPECT_NE(none.error().message.find("no model is known"), std::string::npos);
 }

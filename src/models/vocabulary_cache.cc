@@ -58,7 +58,8 @@ Result<std::shared_ptr<const LoadedVocabulary>> VocabularyCache::get(const Model
 }
 
 Result<std::shared_ptr<const LoadedVocabulary>> VocabularyCache::get(const std::string& path) {
-  MINERVA_ASSIGN(const ModelEntry entry, ModelStore({}).resolve(path, /*allow_paths=*/true));
+  MINERVA_ASSIGN(const ModelEntry entry,
+                 ModelStore(StoreOptions{}).resolve(path, /*allow_paths=*/true));
   return get(entry);
 }
 
