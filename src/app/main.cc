@@ -2,15 +2,21 @@
 
 #include <cstdio>
 #include <exception>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "app/engine_child.h"
 #include "app/engine_server.h"
 #include "cli/commands.h"
 
 int main(int argc, char** argv) {
   try {
     const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+    // Not for people: how the server starts its own children.
+    if (!arguments.empty() && arguments.front() == "engine") {
+      return minerva::app::run_engine_child(std::span(arguments).subspan(1));
+    }
     std::vector<std::string> environment;
     for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
     return minerva::cli::run_command(arguments, environment, MINERVA_VERSION,
