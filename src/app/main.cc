@@ -9,11 +9,15 @@
 #include "app/engine_child.h"
 #include "app/engine_server.h"
 #include "cli/commands.h"
+#include "process/guard.h"
 
 int main(int argc, char** argv) {
   try {
     const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
-    // Not for people: how the server starts its own children.
+    // Neither is for people: they are how the server starts its own children.
+    if (!arguments.empty() && arguments.front() == "guard") {
+      return minerva::process::run_guard(std::span(arguments).subspan(1));
+    }
     if (!arguments.empty() && arguments.front() == "engine") {
       return minerva::app::run_engine_child(std::span(arguments).subspan(1));
     }

@@ -23,6 +23,15 @@ std::uint64_t raise_open_file_limit(std::uint64_t wanted);
 // Resident bytes of this process.
 std::uint64_t resident_bytes();
 
+// Of one process (0: this one): memory with each shared page divided by the number of those who
+// share it (PSS), so that the figures of several processes may be added.
+struct ProportionalBytes {
+  std::uint64_t total = 0;
+  std::uint64_t files = 0;  // of that, pages of files, which the kernel can drop and read again
+};
+// All 0 for a process that has ended or is not ours to look at.
+ProportionalBytes proportional_bytes(std::int64_t pid = 0);
+
 std::string cpu_model_name();
 std::string home_directory();  // $HOME, or the user's entry in the password file
 

@@ -4,28 +4,34 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <fstream>
-#include <limits>
 #include <sstream>
+#include <string_view>
+#include <utility>
+#include <vector>
 
+#include "base/cgroup.h"
 #include "base/system.h"
 
 namespace minerva {
 namespace {
 
-// One number from a file, or `otherwise` when it is missing or not a number ("max").
-std::uint64_t number_in(const char* path, std::uint64_t otherwise) {
-  std::ifstream in(path);
-  std::uint64_t value = 0;
-  return in >> value ? value : otherwise;
+std::string contents_of(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::ostringstream out;
+  out << in.rdbuf();
+  return std::move(out).str();
 }
 
-constexpr std::uint64_t kNoLimit = std::numeric_limits<std::uint64_t>::max();
+std::vector<CgroupFolder> own_groups(std::string_view controller) {
+  return cgroup_folders(controller, contents_of("/proc/self/cgroup"),
+                        contents_of("/proc/self/mountinfo"));
+}
 
-std::uint64_t meminfo_bytes(const std::string& key) {
-  std::ifstream in("/proc/meminfo");
+// "Key:   123 kB", as in /proc/meminfo and /proc/PID/smaps_rollup; 0 where there is none.
+std::uint64_t kib_line_bytes(const std::string& text, const std::string& key) {
+  std::istringstream in(text);
   for (std::string line; std::getline(in, line);) {
     if (!line.starts_with(key)) continue;
     std::uint64_t kib = 0;
@@ -35,21 +41,36 @@ std::uint64_t meminfo_bytes(const std::string& key) {
   return 0;
 }
 
-// CPUs' worth of time that the cgroup allows; 0 when it sets no limit.
+// CPUs' worth of time that the cgroups allow; 0 when they set no limit.
 double cgroup_cpu_quota() {
-  std::ifstream v2("/sys/fs/cgroup/cpu.max");
-  std::string quota;
-  double period = 0;
-  double us = 0;
-  // The quota is a number or "max".
-  if (v2 >> quota >> period && period > 0 &&
-      std::from_chars(quota.data(), quota.data() + quota.size(), us).ec == std::errc{}) {
-    return us / period;
+  double least = 0;
+  for (const CgroupFolder& group : own_groups("cpu")) {
+    const auto cpus = group.v2 ? cgroup_cpus(contents_of(group.path + "/cpu.max"))
+                               : cgroup_cpus(contents_of(group.path + "/cpu.cfs_quota_us"),
+                                             contents_of(group.path + "/cpu.cfs_period_us"));
+    if (cpus && (least == 0 || *cpus < least)) least = *cpus;
   }
-  std::ifstream quota_v1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-  std::ifstream period_v1("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  if (quota_v1 >> us && period_v1 >> period && us > 0 && period > 0) return us / period;
-  return 0;
+  return least;
+}
+
+// Lowers what the machine has to what one group allows.
+void apply_limit(MemoryInfo& info, const CgroupFolder& group) {
+  const auto number = [&](const char* file) {
+    return cgroup_number(contents_of(group.path + "/" + file));
+  };
+  auto limit = number(group.v2 ? "memory.max" : "memory.limit_in_bytes");
+  // Above memory.high the kernel slows its members down until they give memory back.
+  if (const auto high = group.v2 ? number("memory.high") : std::nullopt) {
+    limit = std::min(limit.value_or(*high), *high);
+  }
+  if (!limit) return;
+  const std::uint64_t usage =
+      number(group.v2 ? "memory.current" : "memory.usage_in_bytes").value_or(0);
+  const std::uint64_t reclaimable =
+      cgroup_reclaimable(contents_of(group.path + "/memory.stat"), group.v2);
+  const std::uint64_t held = usage - std::min(usage, reclaimable);
+  info.total_bytes = std::min(info.total_bytes, *limit);
+  info.available_bytes = std::min(info.available_bytes, *limit - std::min(*limit, held));
 }
 
 }  // namespace
@@ -67,20 +88,9 @@ unsigned available_cpus() {
 }
 
 MemoryInfo memory_info() {
-  MemoryInfo info{meminfo_bytes("MemTotal:"), meminfo_bytes("MemAvailable:")};
-  struct Files {
-    const char* limit;
-    const char* usage;
-  };
-  for (const Files& f : {Files{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
-                         Files{"/sys/fs/cgroup/memory/memory.limit_in_bytes",
-                               "/sys/fs/cgroup/memory/memory.usage_in_bytes"}}) {
-    const std::uint64_t limit = number_in(f.limit, kNoLimit);
-    if (limit >= info.total_bytes) continue;
-    info.total_bytes = limit;
-    const std::uint64_t used = number_in(f.usage, 0);
-    info.available_bytes = std::min(info.available_bytes, limit > used ? limit - used : 0);
-  }
+  const std::string machine = contents_of("/proc/meminfo");
+  MemoryInfo info{kib_line_bytes(machine, "MemTotal:"), kib_line_bytes(machine, "MemAvailable:")};
+  for (const CgroupFolder& group : own_groups("memory")) apply_limit(info, group);
   return info;
 }
 
@@ -101,6 +111,12 @@ std::uint64_t resident_bytes() {
   std::uint64_t resident = 0;
   in >> total >> resident;
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+ProportionalBytes proportional_bytes(std::int64_t pid) {
+  const std::string process = pid == 0 ? "self" : std::to_string(pid);
+  const std::string text = contents_of("/proc/" + process + "/smaps_rollup");
+  return {kib_line_bytes(text, "Pss:"), kib_line_bytes(text, "Pss_File:")};
 }
 
 std::string cpu_model_name() {

@@ -11,7 +11,8 @@
 namespace minerva::process {
 
 // PATH, LANG, LC_*, TZ, TMPDIR and the variables by which GPUs are chosen, as `ours` has them;
-// HOME becomes `private_home`. `extra` is added, and wins. "NAME=value", sorted.
+// HOME becomes `private_home`. `extra` is added, and wins; a name that is empty or holds '=' or a
+// zero byte, which no environment can carry, is left out. "NAME=value", sorted.
 std::vector<std::string> child_environment(
     std::span<const std::string> ours, std::string_view private_home,
     std::span<const std::pair<std::string, std::string>> extra);
