@@ -93,6 +93,7 @@ Result<void> SseParser::end_line(std::vector<SseEvent>& events) {
   if (value.starts_with(' ')) value.remove_prefix(1);
   if (colon == 0) {
     ++comments_;
+    last_comment_ = value;
   } else if (field == "data") {
     if (value.size() + 1 > event_bytes_max_ - data_.size()) return too_large();
     if (has_data_) data_.push_back('\n');

@@ -46,6 +46,8 @@ class SseParser {
   const std::string& last_id() const { return last_id_; }
   // Comments so far: signs of life.
   std::size_t comments() const { return comments_; }
+  // The last of them; some engines report progress so.
+  const std::string& last_comment() const { return last_comment_; }
 
  private:
   Result<void> append(std::string_view part);
@@ -57,6 +59,7 @@ class SseParser {
   std::string data_;
   std::string name_;
   std::string last_id_;
+  std::string last_comment_;
   std::size_t comments_ = 0;
   bool has_data_ = false;
   bool after_cr_ = false;   // a following LF belongs to the line that has ended

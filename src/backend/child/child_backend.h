@@ -34,6 +34,8 @@ struct LaunchPlan {
   std::shared_ptr<process::PrivateFolder> folder;
 };
 
+class ChildSession;
+
 struct ChildBackendOptions {
   std::shared_ptr<const EngineWire> wire;
   // Decides how the model is launched: checks files, picks a port, writes key files. May take a
@@ -79,22 +81,30 @@ class ChildBackend final : public InferenceBackend {
   std::string_view name() const override { return options_.wire->name(); }
 
  private:
-  struct Loaded;
-  std::shared_ptr<Loaded> loaded() const;
-  Result<std::shared_ptr<Loaded>> bring_up(const ModelSpec& spec, std::size_t context_size);
-  void take_down(const std::shared_ptr<Loaded>& old, Duration grace);
+  std::shared_ptr<ChildSession> loaded() const;  // none where its process has ended
+  std::string loaded_name() const;
+  Result<std::shared_ptr<ChildSession>> bring_up(const ModelSpec& spec, std::size_t context_size,
+                                                 std::uint64_t unloads);
+  void abandon_load();
+  // These need loading_, and block for as long as a process takes to end.
+  void take_down(Duration grace);
+  void bury();
+  void remember_log(const ChildSession& session);
 
   const ChildBackendOptions options_;
   UpstreamLoop& loop_;
   const Clock& clock_;
   std::mutex loading_;  // one load or unload at a time
   mutable std::mutex mutex_;
-  std::shared_ptr<Loaded> loaded_;    // guarded by mutex_
-  std::shared_ptr<Loaded> starting_;  // guarded by mutex_; a load that runs
-  std::uint64_t unloads_ = 0;         // guarded by mutex_; a load that began before is abandoned
-  std::uint64_t loads_ = 0;           // guarded by mutex_; versions the capabilities
-  std::string failure_;               // guarded by mutex_; why there is no model, after a failure
-  std::vector<std::string> last_words_;  // guarded by mutex_; log of a child that has gone
+  // Under mutex_.
+  std::shared_ptr<ChildSession> loaded_;
+  std::shared_ptr<ChildSession> starting_;             // a load that runs
+  std::vector<std::shared_ptr<ChildSession>> buried_;  // killed, not waited for yet
+  bool loading_now_ = false;
+  std::uint64_t unloads_ = 0;            // a load that began before one is abandoned
+  std::uint64_t loads_ = 0;              // versions the capabilities
+  std::string failure_;                  // why there is no model, after a load that failed
+  std::vector<std::string> last_words_;  // log of a child that has gone
 };
 
 }  // namespace minerva::backend

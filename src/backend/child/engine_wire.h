@@ -32,12 +32,13 @@ struct WireModel {
   std::size_t vocab_size() const { return tokenizer == nullptr ? 0 : tokenizer->vocab_size(); }
 };
 
-// One call to the engine. The request as the client made it, and what ChildBackend decided.
+// One call to the engine: the request as the client made it, and what ChildBackend decided. It
+// lives for the call of the function that gets it.
 struct WireRequest {
   const GenerateRequest& request;
   // The whole prompt, resume prefix included, where it is token ids; else `text` or `chat`.
-  std::vector<TokenId> tokens;
-  std::string text;
+  std::vector<TokenId> tokens = {};
+  std::string text = {};
   const ChatPrompt* chat = nullptr;
   std::uint64_t max_tokens = 1;    // still to make; clamped to the context where that is known
   std::uint64_t seed = 0;          // of this choice

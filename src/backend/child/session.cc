@@ -1,0 +1,269 @@
+#include "backend/child/session.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "base/log.h"
+#include "process/port.h"
+
+namespace minerva::backend {
+namespace {
+
+constexpr Duration kTick = std::chrono::milliseconds(25);
+constexpr Duration kPoll = std::chrono::milliseconds(15);  // between two looks while it starts
+constexpr Duration kHealthMax = std::chrono::seconds(2);
+// For cancelled calls to be noticed by the engine before it is told to stop.
+constexpr Duration kSettleMax = std::chrono::seconds(2);
+// An engine that runs already (no child) is asked so often before a failure to connect counts.
+constexpr Duration kUnreachableMax = std::chrono::seconds(5);
+
+Error error_of(const ChildBackendOptions& options, ErrorCode code, std::string message) {
+  return {code, std::move(message), {}, std::string(options.wire->name())};
+}
+
+}  // namespace
+
+ChildSession::ChildSession(const ChildBackendOptions& options, std::string name, LaunchPlan plan,
+                           UpstreamLoop& loop, const Clock& clock)
+    : options_(options),
+      plan_(std::move(plan)),
+      loop_(loop),
+      clock_(clock),
+      name_(std::move(name)),
+      model_(std::make_shared<WireModel>(plan_.model)) {}
+
+// --- getting ready ---
+
+Result<void> ChildSession::bring_up() {
+  const SteadyTime until = std::chrono::steady_clock::now() + options_.ready_max;
+  if (plan_.child) {
+    MINERVA_ASSIGN(child_, process::Child::spawn(*plan_.child));
+  }
+  MINERVA_TRY(connect());
+  MINERVA_TRY(wait_until_healthy(until));
+  MINERVA_TRY(prove_port());
+  const auto left = until - std::chrono::steady_clock::now();
+  MINERVA_TRY(options_.wire->inspect(*upstream_, *model_,
+                                     std::max<Duration>(left, std::chrono::milliseconds(1))));
+  MINERVA_TRY(generate_one(until));
+  settle_capabilities();
+  return {};
+}
+
+Result<void> ChildSession::connect() {
+  UpstreamOptions upstream = plan_.upstream;
+  if (upstream.name.empty()) upstream.name = options_.wire->name();
+  upstream.connect_max = std::min(upstream.connect_max, options_.connect_max);
+  MINERVA_ASSIGN(upstream_, Upstream::make(std::move(upstream), loop_));
+  return {};
+}
+
+Result<void> ChildSession::check_alive(SteadyTime until, std::string_view doing) const {
+  if (abandoned_) return fail(error_of(options_, ErrorCode::Cancelled, "the load was abandoned"));
+  if (!alive()) {
+    return fail(error_of(options_, ErrorCode::Unavailable,
+                         fmt::format("the engine ended while it {}: {}", doing, how_it_ended())));
+  }
+  if (std::chrono::steady_clock::now() < until) return {};
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(options_.ready_max);
+  return fail(error_of(
+      options_, ErrorCode::Timeout,
+      fmt::format("the engine was not ready within {} s: it still {}", seconds.count(), doing)));
+}
+
+void ChildSession::wait_a_moment() const {
+  if (child_ != nullptr) {
+    static_cast<void>(child_->wait_for(kPoll));
+  } else {
+    std::this_thread::sleep_for(kPoll);
+  }
+}
+
+Result<void> ChildSession::wait_until_healthy(SteadyTime until) {
+  const SteadyTime unreachable = std::chrono::steady_clock::now() + kUnreachableMax;
+  const std::string path(options_.wire->health_path());
+  while (true) {
+    MINERVA_TRY(check_alive(until, "loaded the model"));
+    UpstreamRequest ask;
+    ask.method = "GET";
+    ask.path = path;
+    ask.total_max = kHealthMax;
+    const auto answer = upstream_->exchange(std::move(ask));
+    if (answer) {
+      const EngineHealth health = options_.wire->read_health(*answer);
+      if (health == EngineHealth::Answering) return {};
+      if (health == EngineHealth::Dead) {
+        return fail(error_of(options_, ErrorCode::Unavailable,
+                             fmt::format("the engine cannot load the model: {}", how_it_ended())));
+      }
+    } else if (child_ == nullptr && std::chrono::steady_clock::now() >= unreachable) {
+      return fail(answer.error());
+    }
+    wait_a_moment();
+  }
+}
+
+Result<void> ChildSession::prove_port() const {
+  if (child_ == nullptr || !plan_.prove_port) return {};
+  const std::uint16_t port = plan_.upstream.address.port;
+  if (process::listens(child_->pid(), port)) return {};
+  return fail(error_of(options_, ErrorCode::Unavailable,
+                       fmt::format("another process answers at port {}, not the engine that was "
+                                   "started",
+                                   port)));
+}
+
+Result<void> ChildSession::generate_one(SteadyTime until) {
+  struct Watcher final : UpstreamHandler {
+    void on_event(const wire::SseEvent& event) override {
+      const std::lock_guard lock(mutex);
+      if (error) return;
+      std::vector<GenerationEvent> out;
+      if (const auto read = reader->read(event, out); !read) error = read.error();
+      for (const auto& said : out) tokens += std::holds_alternative<ProgressEvent>(said) ? 0 : 1;
+    }
+    void on_end(UpstreamEnd given) override {
+      const std::lock_guard lock(mutex);
+      end = std::move(given);
+    }
+    std::mutex mutex;
+    std::unique_ptr<ChunkReader> reader;
+    std::optional<Error> error;
+    std::size_t tokens = 0;
+    std::optional<UpstreamEnd> end;
+  };
+  const auto watcher = std::make_shared<Watcher>();
+  GenerateRequest request;
+  request.sampling.temperature = 0;
+  const WireRequest ask{request};
+  watcher->reader = options_.wire->reader(ask, *model_);
+  MINERVA_ASSIGN(UpstreamRequest call, options_.wire->warm_up_call(*model_));
+  const auto running = upstream_->start(std::move(call), watcher);
+  std::optional<UpstreamEnd> end;
+  while (!end) {
+    if (const auto fine = check_alive(until, "made its first token"); !fine) {
+      running->cancel();
+      return fine;
+    }
+    wait_a_moment();
+    const std::lock_guard lock(watcher->mutex);
+    if (watcher->error) {
+      running->cancel();
+      return fail(std::move(*watcher->error));
+    }
+    if (watcher->end) end = std::move(watcher->end);
+  }
+  if (end->error) {
+    // A child that has just died shows as a closed connection first.
+    if (child_ != nullptr && child_->wait_for(std::chrono::milliseconds(200))) {
+      return check_alive(until, "made its first token");
+    }
+    return fail(std::move(*end->error));
+  }
+  if (end->status != 200) return fail(options_.wire->refusal(*end));
+  if (watcher->tokens > 0) return {};
+  return fail(
+      error_of(options_, ErrorCode::Unavailable, "the engine answered, but generated nothing"));
+}
+
+void ChildSession::settle_capabilities() {
+  capabilities_ = options_.wire->capabilities(*model_);
+  capabilities_.choices_max = options_.choices_max;
+  const bool by_engine = options_.wire->tokenize_call("a", {}).has_value();
+  capabilities_.tokenize = model_->tokenizer != nullptr || by_engine ? Support::Yes : Support::No;
+}
+
+// --- state ---
+
+bool ChildSession::alive() const { return child_ == nullptr || child_->running(); }
+
+std::string ChildSession::how_it_ended() const {
+  if (child_ == nullptr) return "it is not ours to start";
+  const auto status = child_->exit_status();
+  std::string words = status ? status->words() : std::string("it runs");
+  const auto lines = child_->last_log_lines(20);
+  const auto said = std::ranges::find_if(lines.rbegin(), lines.rend(), [](const std::string& line) {
+    return line.find_first_not_of(' ') != std::string::npos;
+  });
+  if (said != lines.rend()) words += fmt::format("; it last said: {}", cleaned_message(*said));
+  return words;
+}
+
+// --- what runs ---
+
+void ChildSession::submit(std::shared_ptr<Generation> generation) {
+  loop_.post([self = shared_from_this(), generation = std::move(generation)] {
+    self->generations_.insert(generation);
+    const auto done = [self, weak = std::weak_ptr(generation)] {
+      if (const auto ended = weak.lock()) self->on_ended(ended);
+    };
+    if (self->closed_) {
+      generation->refuse(*self->closed_, done);
+      return;
+    }
+    generation->begin(*self->upstream_, done);
+    if (!self->ticking_ && !self->generations_.empty()) self->tick();
+  });
+}
+
+void ChildSession::on_ended(const std::shared_ptr<Generation>& generation) {
+  generations_.erase(generation);
+  const std::lock_guard lock(idle_mutex_);
+  idle_.notify_all();
+}
+
+void ChildSession::tick() {
+  ticking_ = false;
+  if (!alive()) {
+    end_all(EndEvent::Outcome::Failed,
+            error_of(options_, ErrorCode::Unavailable,
+                     fmt::format("the engine ended: {}", how_it_ended())));
+  }
+  const TimePoint now = clock_.now();
+  const auto running = generations_;
+  for (const auto& generation : running) generation->tick(now);
+  if (generations_.empty()) return;
+  ticking_ = true;
+  loop_.post_after(kTick, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->tick();
+  });
+}
+
+void ChildSession::end_all(EndEvent::Outcome outcome, const std::optional<Error>& error) {
+  const auto running = generations_;
+  for (const auto& generation : running) generation->end(outcome, error);
+}
+
+void ChildSession::kill() {
+  abandoned_ = true;
+  loop_.post([self = shared_from_this()] {
+    self->closed_ = error_of(self->options_, ErrorCode::Unavailable, "the engine was stopped");
+    self->end_all(EndEvent::Outcome::Cancelled, {});
+  });
+  if (child_ != nullptr) child_->kill();
+}
+
+void ChildSession::take_down(Duration grace) {
+  abandoned_ = true;
+  const auto wait_for_idle = [&](Duration time_max) {
+    std::unique_lock lock(idle_mutex_);
+    idle_.wait_for(lock, time_max, [&] { return counters_->running == 0 || !alive(); });
+  };
+  if (grace > Duration::zero()) wait_for_idle(grace);
+  loop_.post([self = shared_from_this()] {
+    self->closed_ = error_of(self->options_, ErrorCode::Unavailable, "the engine was stopped");
+    self->end_all(EndEvent::Outcome::Cancelled, {});
+  });
+  wait_for_idle(kSettleMax);
+  if (upstream_ != nullptr) {
+    // Cancelled calls have closed their connections by then, so that the engine idles: some hang
+    // when they are told to stop while they compute.
+    upstream_->fail_all(error_of(options_, ErrorCode::Cancelled, "the engine stops"));
+  }
+  if (child_ != nullptr) static_cast<void>(child_->stop(options_.ladder));
+}
+
+}  // namespace minerva::backend

@@ -1,0 +1,80 @@
+// One loaded model of a ChildBackend: the process, the way to it, and the generations that run.
+// Private to this room. Kept alive by the backend and, for moments, by work on the loop.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "backend/child/child_backend.h"
+#include "backend/child/generation.h"
+
+namespace minerva::backend {
+
+class ChildSession : public std::enable_shared_from_this<ChildSession> {
+ public:
+  ChildSession(const ChildBackendOptions& options, std::string name, LaunchPlan plan,
+               UpstreamLoop& loop, const Clock& clock);
+
+  // Spawns the child, where there is one, and waits until it has made a token. Blocks for
+  // ready_max at most; abandon() ends it early.
+  Result<void> bring_up();
+  void abandon() { abandoned_ = true; }
+  // Waits up to `grace` for what runs, cancels the rest, and stops the process. Blocks, bounded.
+  void take_down(Duration grace);
+  // The same at once: what runs ends, the process is killed; does not wait.
+  void kill();
+
+  void submit(std::shared_ptr<Generation> generation);
+
+  bool alive() const;                // the process runs, or there is none
+  std::string how_it_ended() const;  // "exit code 1: …its last line"; empty while it runs
+  const std::string& model_name() const { return name_; }
+  std::shared_ptr<const WireModel> model() const { return model_; }
+  const Capabilities& capabilities() const { return capabilities_; }
+  Upstream& upstream() const { return *upstream_; }
+  const std::shared_ptr<ChildCounters>& counters() const { return counters_; }
+  process::Child* child() const { return child_.get(); }
+
+ private:
+  using SteadyTime = std::chrono::steady_clock::time_point;
+
+  Result<void> connect();
+  Result<void> wait_until_healthy(SteadyTime until);
+  Result<void> prove_port() const;
+  Result<void> generate_one(SteadyTime until);
+  Result<void> check_alive(SteadyTime until, std::string_view doing) const;
+  void settle_capabilities();
+  void wait_a_moment() const;
+  void tick();  // on the loop's thread
+  void end_all(EndEvent::Outcome outcome, const std::optional<Error>& error);  // the same
+  void on_ended(const std::shared_ptr<Generation>& generation);                // the same
+
+  const ChildBackendOptions& options_;
+  LaunchPlan plan_;
+  UpstreamLoop& loop_;
+  const Clock& clock_;
+  std::string name_;
+  std::unique_ptr<process::Child> child_;
+  std::unique_ptr<Upstream> upstream_;
+  std::shared_ptr<WireModel> model_;  // not changed once bring_up() has returned
+  Capabilities capabilities_;
+  const std::shared_ptr<ChildCounters> counters_ = std::make_shared<ChildCounters>();
+  std::atomic<bool> abandoned_ = false;
+
+  // On the loop's thread.
+  std::set<std::shared_ptr<Generation>> generations_;
+  bool ticking_ = false;
+  std::optional<Error> closed_;  // ends what is submitted from now on
+
+  std::mutex idle_mutex_;
+  std::condition_variable idle_;  // a generation has ended
+};
+
+}  // namespace minerva::backend
