@@ -235,7 +235,7 @@ int exit_code(const Error& error) {
 }  // namespace
 
 int run_command(std::span<const std::string> arguments, std::span<const std::string> environment,
-                const std::string& version, const Wiring& wiring) {
+                const std::string& version, const LocalServerFactory& start_server) {
   CommandLine line(version);
   if (const auto code = line.parse(arguments)) return *code;
 
@@ -252,8 +252,7 @@ int run_command(std::span<const std::string> arguments, std::span<const std::str
   set_log_level(quiet ? LogLevel::Warning : level_of(configuration->settings.log_level));
 
   const SteadyClock clock;
-  const Context context{std::move(*configuration), version, wiring.start_server,
-                        wiring.engine_kinds, clock};
+  const Context context{std::move(*configuration), version, start_server, clock};
   const auto done = line.action()(context);
   if (done) return kExitOk;
   report(done.error());

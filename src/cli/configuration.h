@@ -10,9 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "cli/engine_settings.h"
 #include "cli/settings.h"
-#include "serve/model_rules.h"
 
 namespace minerva::cli {
 
@@ -34,9 +32,6 @@ struct Configuration {
   Settings settings;
   // One for each row of setting_table(): "default", "PATH line 3", "MINERVA_PORT", "--port".
   std::vector<std::string> sources;
-  // The tables of config.toml, and of the settings what serve needs.
-  serve::ServingRules rules;
-  EngineSettings engines;
 
   std::string_view source(std::string_view name) const;
   bool is_default(std::string_view name) const { return source(name) == "default"; }

@@ -68,8 +68,7 @@ std::optional<Peer> running_server(const Configuration& configuration, const std
 }
 
 Result<Peer> find_peer(const Context& context, const std::string& model) {
-  Configuration configuration = context.configuration;
-  Settings& settings = configuration.settings;
+  Settings settings = context.settings();
   if (auto peer = running_server(context.configuration, model)) return std::move(*peer);
   std::string wanted = model;
   if (wanted.empty()) {
@@ -82,7 +81,7 @@ Result<Peer> find_peer(const Context& context, const std::string& model) {
   settings.port = 0;
   settings.allowed_origins.clear();
   Peer peer;
-  MINERVA_ASSIGN(peer.own, context.start_server(configuration, context.version));
+  MINERVA_ASSIGN(peer.own, context.start_server(settings, context.version));
   peer.host = settings.host;
   peer.port = peer.own->port();
   peer.model = entry.name;

@@ -6,7 +6,7 @@
 
 #include "cli/terminal.h"
 #include "cli/verbs.h"
-#include "formats/gguf.h"
+#include "models/vocabulary_cache.h"
 #include "text/tokenizer.h"
 #include "wire/fields.h"
 #include "wire/json_guard.h"
@@ -21,10 +21,9 @@ constexpr std::size_t kIdsMax = std::size_t{1} << 28;
 Result<std::shared_ptr<const text::Tokenizer>> open_tokenizer(const Context& context,
                                                               const std::string& model) {
   MINERVA_ASSIGN(const models::ModelEntry entry, find_model(context.settings(), model));
-  MINERVA_ASSIGN(const auto file, formats::GgufFile::open(entry.path));
-  auto tokenizer = text::Tokenizer::from_gguf(*file);
-  if (!tokenizer) return fail(std::move(tokenizer.error()).in(entry.path));
-  return tokenizer;
+  auto vocabulary = models::load_vocabulary(entry.path);
+  if (!vocabulary) return fail(std::move(vocabulary.error()).in(entry.path));
+  return (*vocabulary)->tokenizer;
 }
 
 Result<std::vector<TokenId>> ids_of(const std::string& text, const text::Tokenizer& tokenizer) {

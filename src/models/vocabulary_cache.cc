@@ -3,14 +3,18 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <optional>
 
 #include "formats/gguf.h"
 #include "models/model_store.h"
+#include "models/vocabulary_folder.h"
 
 namespace minerva::models {
 
-Result<std::shared_ptr<const LoadedVocabulary>> load_vocabulary(const std::string& path) {
+namespace {
+
+Result<std::shared_ptr<LoadedVocabulary>> load_gguf_vocabulary(const std::string& path) {
   MINERVA_ASSIGN(const auto file, formats::GgufFile::open(path));
   auto out = std::make_shared<LoadedVocabulary>();
   MINERVA_ASSIGN(out->tokenizer, text::Tokenizer::from_gguf(*file));
@@ -19,6 +23,16 @@ Result<std::shared_ptr<const LoadedVocabulary>> load_vocabulary(const std::strin
   MINERVA_ASSIGN(out->chat_template, file->get_string_or("tokenizer.chat_template", ""));
   MINERVA_ASSIGN(out->context_length,
                  file->get_uint_or(fmt::format("{}.context_length", out->architecture), 0));
+  return out;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const LoadedVocabulary>> load_vocabulary(const std::string& path) {
+  std::error_code ignored;
+  const bool folder = std::filesystem::is_directory(path, ignored);
+  MINERVA_ASSIGN(const auto out,
+                 folder ? load_folder_vocabulary(path) : load_gguf_vocabulary(path));
   const auto piece = [&](std::optional<TokenId> id) {
     return id ? std::optional(std::string(out->tokenizer->piece(*id))) : std::nullopt;
   };

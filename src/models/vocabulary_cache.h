@@ -1,4 +1,4 @@
-// What serve needs of a model file besides its weights: read once for each version of a file, and
+// What serve needs of a model besides its weights: read once for each version of a file, and
 // kept when the model is unloaded, so that rendering and counting tokens need no engine.
 #pragma once
 
@@ -23,10 +23,11 @@ struct LoadedVocabulary {
   // As templates print them; none where the model has no such token.
   std::optional<std::string> bos_text, eos_text, unk_text, pad_text;
   std::string architecture;
-  std::string model_name;            // general.name, which may tell the family
+  std::string model_name;            // as the file says, or the folder's; may tell the family
   std::uint64_t context_length = 0;  // 0 when the file does not say
 };
 
+// `path`: a GGUF file or a model folder.
 Result<std::shared_ptr<const LoadedVocabulary>> load_vocabulary(const std::string& path);
 
 // Any thread. Two callers who want the same file share one reading of it.

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <bit>
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -11,10 +11,6 @@
 
 namespace minerva::text {
 namespace {
-
-std::uint64_t pair_of(TokenId left, TokenId right) {
-  return std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
-}
 
 Error bad_merge(std::size_t index, std::string_view merge, std::string_view why) {
   return {ErrorCode::InvalidModel,
@@ -31,44 +27,25 @@ constexpr std::size_t kWholeWordBytesMax = 64;
 
 }  // namespace
 
-MergeTable::MergeTable(std::size_t count)
-    : slots_(std::bit_ceil(2 * count + 2)), shift_(64 - std::countr_zero(slots_.size())) {}
-
-std::size_t MergeTable::slot_of(std::uint64_t pair) const {
-  return (pair * 0x9e3779b97f4a7c15u) >> shift_;
-}
-
-void MergeTable::add(TokenId left, TokenId right, Merge merge) {
-  const std::uint64_t pair = pair_of(left, right);
-  std::size_t at = slot_of(pair);
-  while (slots_[at].pair != kFree) {
-    if (slots_[at].pair == pair) return;
-    at = (at + 1) & (slots_.size() - 1);
-  }
-  slots_[at] = {pair, merge};
-}
-
-Merge MergeTable::find(TokenId left, TokenId right) const {
-  const std::uint64_t pair = pair_of(left, right);
-  for (std::size_t at = slot_of(pair);; at = (at + 1) & (slots_.size() - 1)) {
-    if (slots_[at].pair == pair) return slots_[at].merge;
-    if (slots_[at].pair == kFree) return {};
-  }
-}
-
-Result<std::unique_ptr<const TokenModel>> BpeModel::build(const Vocabulary& vocabulary,
-                                                          const VocabularySource& source) {
+Result<WordCutter> word_cutter_of(const VocabularySource& source) {
+  if (source.word_cutter) return *source.word_cutter;
   // A file without the key is older than pre-tokenizers; "default" is what such files were made
   // for.
   const std::string_view pre = source.pre.value_or("default");
-  const PreTokenizer* pre_tokenizer = find_pre_tokenizer(pre);
-  if (!pre_tokenizer) {
+  const PreTokenizer* row = find_pre_tokenizer(pre);
+  if (!row) {
     return fail(ErrorCode::Unsupported,
                 fmt::format("pre-tokenizer {} (tokenizer.ggml.pre) is not supported; known: {}",
                             quoted_piece(pre), known_pre_tokenizers()),
                 "tokenizer.ggml.pre");
   }
-  if (source.merges.empty()) {
+  return WordCutter{{row->stages.begin(), row->stages.end()}, row->ignore_merges, row->add_bos};
+}
+
+Result<std::unique_ptr<const TokenModel>> BpeModel::build(const Vocabulary& vocabulary,
+                                                          const VocabularySource& source) {
+  MINERVA_ASSIGN(WordCutter words, word_cutter_of(source));
+  if (source.merges.empty() && source.merge_ids.empty()) {
     return fail(ErrorCode::InvalidModel,
                 "a vocabulary of model gpt2 needs tokenizer.ggml.merges, which is missing or empty",
                 "tokenizer.ggml.merges");
@@ -79,7 +56,10 @@ Result<std::unique_ptr<const TokenModel>> BpeModel::build(const Vocabulary& voca
                             source.merges.size(), kMergeCountMax),
                 "tokenizer.ggml.merges");
   }
-  std::unique_ptr<BpeModel> model(new BpeModel(*pre_tokenizer, source.merges.size()));
+  const std::size_t merge_count = std::max(source.merges.size(), source.merge_ids.size());
+  std::unique_ptr<BpeModel> model(new BpeModel(std::move(words), merge_count));
+  if (source.missing) model->missing_ = static_cast<TokenId>(*source.missing);
+  model->fuse_missing_ = source.fuse_missing;
   for (unsigned byte = 0; byte < 256; ++byte) {
     std::string letter;
     utf8_append(letter, letter_of_byte(static_cast<std::uint8_t>(byte)));
@@ -89,6 +69,7 @@ Result<std::unique_ptr<const TokenModel>> BpeModel::build(const Vocabulary& voca
         id != kNoToken && is_plain_text(vocabulary.kind(id)) ? id : kNoToken;
   }
   MINERVA_TRY(model->add_merges(vocabulary, source.merges));
+  add_merge_ids(vocabulary, source.merge_ids, model->merges_);
   model->decode_pieces(vocabulary);
   model->find_whole_words(vocabulary);
   return model;
@@ -145,7 +126,7 @@ void BpeModel::find_whole_words(const Vocabulary& vocabulary) {
     const auto id = static_cast<TokenId>(i);
     if (vocabulary.kind(id) != TokenKind::Normal) continue;
     const std::string_view word = (*bytes_)[i];
-    if (!pre_tokenizer_->ignore_merges) {
+    if (!words_.ignore_merges) {
       if (word.empty() || word.size() > kWholeWordBytesMax) continue;
       merge_word(word, merger);
       if (merger.symbols.size() != 1 || merger.symbols[0].id != id) continue;
@@ -154,21 +135,34 @@ void BpeModel::find_whole_words(const Vocabulary& vocabulary) {
   }
 }
 
+void BpeModel::add_missing(std::size_t at, Merger& merger) const {
+  if (missing_ == kNoToken) return;
+  const bool again = !merger.symbols.empty() && merger.symbols.back().id == missing_;
+  if (again && fuse_missing_) {
+    ++merger.symbols.back().length;
+  } else {
+    merger.symbols.push_back({static_cast<std::uint32_t>(at), 1, missing_});
+  }
+}
+
 void BpeModel::merge_word(std::string_view word, Merger& merger) const {
   merger.symbols.clear();
   for (std::size_t i = 0; i < word.size(); ++i) {
     const TokenId id = byte_tokens_[static_cast<std::uint8_t>(word[i])];
-    if (id == kNoToken) continue;
+    if (id == kNoToken) {
+      add_missing(i, merger);
+      continue;
+    }
     merger.symbols.push_back({static_cast<std::uint32_t>(i), 1, id});
   }
   merger.merge(
       [this](const Symbol& left, const Symbol& right) { return merges_.find(left.id, right.id); });
 }
 
-Result<void> BpeModel::encode(std::string_view text, bool /*after_special*/,
+Result<void> BpeModel::encode(std::string_view text, bool /*at_start*/,
                               std::vector<TokenId>& out) const {
   Merger merger;
-  split_words(pre_tokenizer_->stages, text, [&](std::string_view word) {
+  split_words(words_.stages, text, [&](std::string_view word) {
     const TokenId whole = whole_words_.find(word);
     if (whole != kNoToken) {
       out.push_back(whole);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 namespace minerva::text {
 namespace {
@@ -30,7 +31,28 @@ constexpr std::array<PreTokenizer, 6> kTable = {{
     {.names = kQwen2Names, .stages = kQwen2},
 }};
 
+constexpr KnownExpression kExpressions[] = {
+    {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|)"
+     R"(\s+(?!\S)|\s+)",
+     scan_gpt2, true},
+    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
+     R"(\s*[\r\n]+|\s+(?!\S)|\s+)",
+     scan_llama3, true},
+    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|)"
+     R"(\s*[\r\n]+|\s+(?!\S)|\s+)",
+     scan_qwen2, true},
+    {R"(\p{N})", scan_each_number, false},
+    {R"(\p{N}+)", scan_numbers, false},
+    {"[0-9][0-9][0-9]", scan_three_digits, false},
+    {R"([\p{P}\$\+<=>\^~\|]+)", scan_punctuation, false},
+};
+
 }  // namespace
+
+const KnownExpression* find_expression(std::string_view text) {
+  const auto* const found = std::ranges::find(kExpressions, text, &KnownExpression::text);
+  return found == std::end(kExpressions) ? nullptr : found;
+}
 
 const PreTokenizer* find_pre_tokenizer(std::string_view name) {
   for (const PreTokenizer& row : kTable) {

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "text/scanners.h"
 
@@ -17,11 +18,27 @@ struct PreTokenizer {
   bool add_bos = false;                     // unless the file says otherwise
 };
 
+// How the words of one vocabulary are cut. A plain value.
+struct WordCutter {
+  std::vector<Scanner> stages;
+  bool ignore_merges = false;
+  bool add_bos = false;
+};
+
 // nullptr when no row has the name.
 const PreTokenizer* find_pre_tokenizer(std::string_view name);
 
 // All names, for messages: "default, gpt-2, ...".
 std::string known_pre_tokenizers();
+
+// The scanner whose pieces are those of splitting by this expression, as published; nullptr: there
+// is none. `whole`: its pieces are matches only, it leaves nothing between them.
+struct KnownExpression {
+  std::string_view text;
+  Scanner scanner;
+  bool whole;
+};
+const KnownExpression* find_expression(std::string_view text);
 
 // Calls emit(piece) for every word of `text`, left to right; together they are the text.
 template <class Emit>

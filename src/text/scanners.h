@@ -35,4 +35,7 @@ std::size_t scan_three_digits(std::string_view text);
 // [\p{P}$+<=>^~|]+
 std::size_t scan_punctuation(std::string_view text);
 
+// Cuts nothing.
+std::size_t scan_all(std::string_view text);
+
 }  // namespace minerva::text

@@ -10,63 +10,16 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "text/space_mark.h"
 
 namespace minerva::text {
 namespace {
-
-constexpr std::string_view kSpaceMark = "\xe2\x96\x81";  // U+2581
 
 // A higher score is a lower rank. The bits of floats of one sign order as integers do.
 std::uint32_t rank_of(float score) {
   const auto bits = std::bit_cast<std::uint32_t>(score + 0.0f);  // -0 is 0
   const std::uint32_t rising = bits >> 31 ? ~bits : bits | 0x80000000u;
   return ~rising;
-}
-
-// "<0x0A>" -> 10.
-std::optional<std::uint8_t> byte_of_piece(std::string_view piece) {
-  if (piece.size() != 6 || !piece.starts_with("<0x") || piece[5] != '>') return std::nullopt;
-  unsigned value = 0;
-  for (const char c : piece.substr(3, 2)) {
-    value <<= 4;
-    if (c >= '0' && c <= '9') {
-      value |= static_cast<unsigned>(c - '0');
-    } else if (c >= 'A' && c <= 'F') {
-      value |= static_cast<unsigned>(c - 'A' + 10);
-    } else if (c >= 'a' && c <= 'f') {
-      value |= static_cast<unsigned>(c - 'a' + 10);
-    } else {
-      return std::nullopt;
-    }
-  }
-  return static_cast<std::uint8_t>(value);
-}
-
-std::string spaces_of_marks(std::string_view piece) {
-  std::string out;
-  for (std::size_t at = 0; at < piece.size();) {
-    if (piece.substr(at).starts_with(kSpaceMark)) {
-      out += ' ';
-      at += kSpaceMark.size();
-    } else {
-      out += piece[at++];
-    }
-  }
-  return out;
-}
-
-std::string marks_of_spaces(std::string_view text, bool prefix) {
-  std::string out;
-  out.reserve(text.size() + text.size() / 2);
-  if (prefix) out += kSpaceMark;
-  for (const char c : text) {
-    if (c == ' ') {
-      out += kSpaceMark;
-    } else {
-      out += c;
-    }
-  }
-  return out;
 }
 
 }  // namespace
@@ -136,10 +89,10 @@ Result<void> SpmModel::read_pieces(const Vocabulary& vocabulary) {
   return {};
 }
 
-Result<void> SpmModel::encode(std::string_view text, bool after_special,
+Result<void> SpmModel::encode(std::string_view text, bool /*at_start*/,
                               std::vector<TokenId>& out) const {
   if (text.empty()) return {};
-  const std::string marked = marks_of_spaces(text, space_prefix_ && after_special);
+  const std::string marked = marks_of_spaces(text, space_prefix_);
   if (marked.size() > std::numeric_limits<std::uint32_t>::max() / 2) {
     return fail(ErrorCode::TooLarge, "too many spaces in a text of this size");
   }

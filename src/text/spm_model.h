@@ -21,7 +21,7 @@ class SpmModel final : public TokenModel {
   static Result<std::unique_ptr<const TokenModel>> build(const Vocabulary& vocabulary,
                                                          const VocabularySource& source);
 
-  Result<void> encode(std::string_view text, bool after_special,
+  Result<void> encode(std::string_view text, bool at_start,
                       std::vector<TokenId>& out) const override;
   const PieceList& token_bytes() const override { return bytes_; }
   bool add_bos_by_default() const override { return true; }

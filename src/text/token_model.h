@@ -20,16 +20,16 @@ class TokenModel {
   TokenModel& operator=(const TokenModel&) = delete;
   virtual ~TokenModel() = default;
 
-  // Appends the tokens of `text`, which is shorter than kEncodeBytesMax and any bytes at all.
-  // `after_special`: it stands at the start, or right after a special token.
-  virtual Result<void> encode(std::string_view text, bool after_special,
+  // Appends the tokens of `text`, which is shorter than kEncodeBytesMax and any bytes at all. It
+  // stands right after a special token, or `at_start`: where the whole text begins.
+  virtual Result<void> encode(std::string_view text, bool at_start,
                               std::vector<TokenId>& out) const = 0;
 
   // id -> the bytes it stands for in text.
   virtual const PieceList& token_bytes() const = 0;
 
   virtual bool add_bos_by_default() const = 0;
-  // encode() puts a space before text that stands after_special.
+  // encode() may put a space before the text, which decode() takes away.
   virtual bool adds_space_prefix() const = 0;
 };
 

@@ -6,10 +6,24 @@
 #include <utility>
 
 #include "text/bpe_model.h"
+#include "text/char_bpe_model.h"
+#include "text/char_class.h"
+#include "text/json_vocabulary.h"
+#include "text/nfc.h"
 #include "text/special_matcher.h"
 #include "text/spm_model.h"
 
 namespace minerva::text {
+
+namespace {
+
+// Those that are looked for first, and those in what these leave over.
+struct SpecialSet {
+  SpecialMatcher first;
+  SpecialMatcher later;
+};
+
+}  // namespace
 
 struct Tokenizer::Parts {
   Vocabulary vocabulary;
@@ -18,8 +32,10 @@ struct Tokenizer::Parts {
   std::string pre_name;
   bool add_bos = false;
   bool add_eos = false;
-  SpecialMatcher user_defined;  // looked for in every text
-  SpecialMatcher all_special;   // and these with parse_special
+  bool nfc = false;
+  SpecialSet user_defined;             // looked for in every text
+  SpecialSet all_special;              // and these with parse_special
+  std::vector<std::uint8_t> matching;  // VocabularySource::matching
 };
 
 namespace {
@@ -33,6 +49,7 @@ constexpr ModelRow kModels[] = {{"gpt2", BpeModel::build}, {"llama", SpmModel::b
 
 Result<std::unique_ptr<const TokenModel>> build_model(const Vocabulary& vocabulary,
                                                       const VocabularySource& source) {
+  if (source.char_bpe) return CharBpeModel::build(vocabulary, source);
   std::string known;
   for (const ModelRow& row : kModels) {
     if (row.name == source.model) return row.build(vocabulary, source);
@@ -47,8 +64,28 @@ Result<std::unique_ptr<const TokenModel>> build_model(const Vocabulary& vocabula
 
 using WrittenTokens = std::vector<std::pair<std::string, TokenId>>;
 
-Result<void> collect_special(const Vocabulary& vocabulary, WrittenTokens& user_defined,
-                             WrittenTokens& all) {
+struct WrittenSet {
+  WrittenTokens first;
+  WrittenTokens later;
+  SpecialSet matchers() && {
+    return {SpecialMatcher(std::move(first)), SpecialMatcher(std::move(later))};
+  }
+};
+
+// The length of `text` without the white space at its end.
+std::size_t without_end_spaces(std::string_view text) {
+  std::size_t end = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const ClassedChar c = char_at(text, at);
+    at += c.length;
+    if (c.char_class != kSpace) end = at;
+  }
+  return end;
+}
+
+Result<void> collect_special(const Vocabulary& vocabulary,
+                             const std::vector<std::uint8_t>& matching, WrittenSet& user_defined,
+                             WrittenSet& all) {
   for (std::size_t i = 0; i < vocabulary.size(); ++i) {
     const auto id = static_cast<TokenId>(i);
     const TokenKind kind = vocabulary.kind(id);
@@ -62,8 +99,10 @@ Result<void> collect_special(const Vocabulary& vocabulary, WrittenTokens& user_d
                       i, piece.size(), kSpecialBytesMax),
           "tokenizer.ggml.tokens");
     }
-    all.emplace_back(piece, id);
-    if (kind == TokenKind::UserDefined) user_defined.emplace_back(piece, id);
+    const bool later = !matching.empty() && (matching[i] & kMatchedLater) != 0;
+    (later ? all.later : all.first).emplace_back(piece, id);
+    if (kind != TokenKind::UserDefined) continue;
+    (later ? user_defined.later : user_defined.first).emplace_back(piece, id);
   }
   return {};
 }
@@ -78,48 +117,91 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_gguf(const formats::Ggu
   return from_source(source);
 }
 
+Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_json(const TokenizerFiles& files) {
+  JsonVocabulary vocabulary;
+  MINERVA_TRY(vocabulary.read(files));
+  return from_source(vocabulary.source());
+}
+
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_source(const VocabularySource& source) {
   auto parts = std::make_unique<Parts>();
   MINERVA_ASSIGN(parts->vocabulary, Vocabulary::build(source));
   MINERVA_ASSIGN(parts->model, build_model(parts->vocabulary, source));
-  parts->model_name = source.model;
+  parts->model_name = source.char_bpe ? "char-bpe" : source.model;
   // SPM cuts no words beforehand; its files name a pre-tokenizer that means nothing.
-  if (source.model == "gpt2") parts->pre_name = source.pre.value_or("default");
+  if (source.word_cutter || source.char_bpe) {
+    parts->pre_name = "tokenizer.json";
+  } else if (source.model == "gpt2") {
+    parts->pre_name = source.pre.value_or("default");
+  }
   parts->add_bos = source.add_bos.value_or(parts->model->add_bos_by_default());
   parts->add_eos = source.add_eos.value_or(false);
-  WrittenTokens user_defined;
-  WrittenTokens all;
-  MINERVA_TRY(collect_special(parts->vocabulary, user_defined, all));
-  parts->user_defined = SpecialMatcher(std::move(user_defined));
-  parts->all_special = SpecialMatcher(std::move(all));
+  parts->nfc = source.nfc;
+  parts->matching = source.matching;
+  WrittenSet user_defined;
+  WrittenSet all;
+  MINERVA_TRY(collect_special(parts->vocabulary, source.matching, user_defined, all));
+  parts->user_defined = std::move(user_defined).matchers();
+  parts->all_special = std::move(all).matchers();
   return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(parts)));
 }
+
+// One encode call.
+struct Tokenizer::Walk {
+  const Parts& parts;
+  const SpecialSet& special;
+  std::vector<TokenId>& out;
+  bool begins_special = false;  // the text begins with a special token
+
+  Result<void> whole(std::string_view text) {
+    return between(special.first, text, true, [this](std::string_view stretch, bool at_start) {
+      return normalized(stretch, at_start);
+    });
+  }
+
+  Result<void> normalized(std::string_view text, bool at_start) {
+    const auto composed = parts.nfc ? nfc(text) : std::nullopt;
+    if (composed) text = *composed;
+    return between(special.later, text, at_start, [this](std::string_view stretch, bool first) {
+      return parts.model->encode(stretch, first, out);
+    });
+  }
+
+  // Appends the special tokens of `text`, and gives what stands between them to on_text.
+  template <class OnText>
+  Result<void> between(const SpecialMatcher& matcher, std::string_view text, bool at_start,
+                       const OnText& on_text) {
+    std::size_t at = 0;
+    while (const auto match = matcher.next(text, at)) {
+      std::size_t begin = match->begin;
+      std::size_t end = begin + match->length;
+      const std::uint8_t bits =
+          parts.matching.empty() ? 0 : parts.matching[static_cast<std::size_t>(match->id)];
+      if ((bits & kTakesSpaceLeft) != 0)
+        begin = at + without_end_spaces(text.substr(at, begin - at));
+      if ((bits & kTakesSpaceRight) != 0) end = run_of(text, end, kSpace);
+      if (begin > at) MINERVA_TRY(on_text(text.substr(at, begin - at), at_start && at == 0));
+      begins_special = begins_special || (at_start && begin == 0);
+      out.push_back(match->id);
+      at = end;
+    }
+    if (at < text.size()) MINERVA_TRY(on_text(text.substr(at), at_start && at == 0));
+    return {};
+  }
+};
 
 Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
   if (text.size() > kEncodeBytesMax) {
     return fail(ErrorCode::TooLarge, fmt::format("the text has {} bytes; at most {} can be encoded",
                                                  text.size(), kEncodeBytesMax));
   }
-  const SpecialMatcher& special =
-      options.parse_special ? parts_->all_special : parts_->user_defined;
   std::vector<TokenId> out;
-  std::size_t at = 0;
-  std::optional<SpecialMatcher::Match> match = special.next(text, 0);
-  if (options.add_special && adds_bos()) {
-    const bool written = match && match->begin == 0 && match->id == *bos();
-    if (!written) out.push_back(*bos());
-  }
-  bool after_special = true;
-  while (match) {
-    if (match->begin > at) {
-      MINERVA_TRY(parts_->model->encode(text.substr(at, match->begin - at), after_special, out));
-    }
-    out.push_back(match->id);
-    after_special = true;
-    at = match->begin + match->length;
-    match = special.next(text, at);
-  }
-  if (at < text.size()) MINERVA_TRY(parts_->model->encode(text.substr(at), after_special, out));
+  if (options.add_special && adds_bos()) out.push_back(*bos());
+  const std::size_t begin = out.size();
+  Walk walk{*parts_, options.parse_special ? parts_->all_special : parts_->user_defined, out};
+  MINERVA_TRY(walk.whole(text));
+  const bool written = begin == 1 && walk.begins_special && out[1] == out[0];
+  if (written) out.erase(out.begin());
   if (options.add_special && adds_eos()) out.push_back(*eos());
   return out;
 }

@@ -23,6 +23,15 @@ namespace minerva::text {
 // needs some 40 bytes of working memory a byte.
 inline constexpr std::size_t kEncodeBytesMax = std::size_t{1} << 30;
 
+// What a model folder says about its tokenizer: the bytes of files, each empty where there is none.
+struct TokenizerFiles {
+  std::string_view tokenizer;           // tokenizer.json
+  std::string_view tokenizer_config;    // tokenizer_config.json
+  std::string_view special_tokens_map;  // special_tokens_map.json
+  std::string_view generation_config;   // generation_config.json
+  std::string_view config;              // config.json
+};
+
 struct EncodeOptions {
   bool add_special = false;    // BOS and EOS, where the model asks for them
   bool parse_special = false;  // control tokens written in the text become those tokens;
@@ -34,6 +43,8 @@ struct EncodeOptions {
 // any number: one that is no token is empty text.
 class Tokenizer {
  public:
+  // The same of a model folder. The views need to live for this call only.
+  static Result<std::shared_ptr<const Tokenizer>> from_json(const TokenizerFiles& files);
   // Copies what it needs; the file may go away.
   static Result<std::shared_ptr<const Tokenizer>> from_gguf(const formats::GgufFile& file);
   // The views in `source` need to live for this call only.
@@ -72,11 +83,13 @@ class Tokenizer {
   std::span<const TokenId> end_of_generation() const;
   bool is_end_of_generation(TokenId id) const;
 
-  std::string_view model_name() const;  // "gpt2", "llama"
-  std::string_view pre_name() const;    // the pre-tokenizer as the file names it; "" for SPM
+  std::string_view model_name() const;  // "gpt2", "llama"; of tokenizer.json also "char-bpe"
+  // The pre-tokenizer as the file names it; "" for SPM, "tokenizer.json" where that describes it.
+  std::string_view pre_name() const;
 
  private:
   struct Parts;
+  struct Walk;
   explicit Tokenizer(std::unique_ptr<const Parts> parts);
 
   std::unique_ptr<const Parts> parts_;

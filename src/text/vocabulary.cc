@@ -136,6 +136,10 @@ Result<void> Vocabulary::set_special_ids(const VocabularySource& source) {
   MINERVA_ASSIGN(eom, checked("tokenizer.ggml.eom_token_id", source.eom));
   MINERVA_ASSIGN(unk, checked("tokenizer.ggml.unknown_token_id", source.unk));
   MINERVA_ASSIGN(pad, checked("tokenizer.ggml.padding_token_id", source.pad));
+  for (const std::uint64_t end : source.ends) {
+    MINERVA_ASSIGN(const auto id, checked("eos_token_id", end));
+    end_of_generation.push_back(*id);
+  }
   return {};
 }
 
@@ -148,7 +152,7 @@ void Vocabulary::find_turn_ends() {
   };
   // In the harmony format <|end|> closes one message of an answer, and the answer goes on.
   const bool harmony = special("<|return|>") && special("<|call|>");
-  std::vector<TokenId> ends;
+  std::vector<TokenId> ends = std::move(end_of_generation);
   const auto add = [&ends](std::optional<TokenId> id) {
     if (id) ends.push_back(*id);
   };

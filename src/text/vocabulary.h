@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "base/token.h"
 #include "text/piece_list.h"
+#include "text/pre_tokenizer.h"
 #include "text/token_map.h"
 
 namespace minerva::formats {
@@ -31,8 +32,34 @@ constexpr bool is_plain_text(TokenKind kind) {
   return kind != TokenKind::Control && kind != TokenKind::Unknown;
 }
 
-// What a file says, unchecked and as views of the file. Built by read_gguf_vocabulary(), by tests,
-// and later from tokenizer.json.
+// How a special token is looked for in text, as tokenizer.json says it: bits of
+// VocabularySource::matching.
+inline constexpr std::uint8_t kTakesSpaceLeft = 1;   // white space before it belongs to it
+inline constexpr std::uint8_t kTakesSpaceRight = 2;  // and after it
+inline constexpr std::uint8_t kMatchedLater = 4;     // in what the other special tokens leave over
+
+// Where a model of characters puts a space that the text does not have.
+enum class SpacePrefix : std::uint8_t {
+  None,
+  Always,           // before every stretch of text between special tokens
+  UnlessThere,      // the same, unless it begins with one
+  FirstUnlessThere  // only where the text begins
+};
+
+// BPE over characters, as tokenizer.json writes the models of SentencePiece.
+struct CharBpe {
+  SpacePrefix prefix = SpacePrefix::None;
+  bool cut_at_spaces = false;  // each space begins a word
+  bool byte_fallback = false;
+  bool ignore_merges = false;
+};
+
+struct MergeIds {
+  std::uint32_t left, right, merged;
+};
+
+// What a file says, unchecked and as views of the file. Built by read_gguf_vocabulary(), by
+// JsonVocabulary, and by tests.
 struct VocabularySource {
   std::string_view model;                // "gpt2", "llama"
   std::optional<std::string_view> pre;   // which pre-tokenizer
@@ -42,6 +69,16 @@ struct VocabularySource {
   std::vector<std::string_view> merges;  // byte-level BPE: "left right", best first
   std::optional<std::uint64_t> bos, eos, eot, eom, unk, pad;
   std::optional<bool> add_bos, add_eos, add_space_prefix;
+
+  // From tokenizer.json only.
+  std::optional<CharBpe> char_bpe;        // it is this, whatever `model` says
+  std::optional<WordCutter> word_cutter;  // byte-level BPE: instead of `pre`
+  std::vector<MergeIds> merge_ids;        // instead of `merges`; of equal pairs the last one counts
+  std::vector<std::uint8_t> matching;     // id -> bits; empty: none
+  std::vector<std::uint64_t> ends;        // these end an answer too
+  std::optional<std::uint64_t> missing;   // what a character without a token becomes; else nothing
+  bool fuse_missing = false;              // several in a row become one
+  bool nfc = false;                       // text is brought into this form of Unicode
 };
 
 Result<VocabularySource> read_gguf_vocabulary(const formats::GgufFile& file);

@@ -1,0 +1,116 @@
+#include "text/char_bpe_model.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "base/utf8.h"
+#include "text/space_mark.h"
+
+namespace minerva::text {
+
+Result<std::unique_ptr<const TokenModel>> CharBpeModel::build(const Vocabulary& vocabulary,
+                                                              const VocabularySource& source) {
+  std::unique_ptr<CharBpeModel> model(new CharBpeModel(source.merge_ids.size()));
+  model->options_ = source.char_bpe.value_or(CharBpe{});
+  if (source.missing) model->missing_ = static_cast<TokenId>(*source.missing);
+  model->fuse_missing_ = source.fuse_missing;
+  add_merge_ids(vocabulary, source.merge_ids, model->merges_);
+  MINERVA_TRY(model->read_pieces(vocabulary));
+  return model;
+}
+
+Result<void> CharBpeModel::read_pieces(const Vocabulary& vocabulary) {
+  byte_tokens_.fill(kNoToken);
+  by_piece_ = TokenMap(vocabulary.pieces(), vocabulary.size());
+  bytes_.reserve(vocabulary.size(), vocabulary.pieces()->total_bytes());
+  for (std::size_t i = 0; i < vocabulary.size(); ++i) {
+    const auto id = static_cast<TokenId>(i);
+    const std::string_view piece = vocabulary.piece(id);
+    const TokenKind kind = vocabulary.kind(id);
+    if (kind == TokenKind::Byte) {
+      const std::uint8_t byte = byte_of_piece(piece).value_or(0);
+      const char text = static_cast<char>(byte);
+      bytes_.add({&text, 1});
+      byte_tokens_[byte] = id;
+    } else {
+      bytes_.add(is_plain_text(kind) ? spaces_of_marks(piece) : std::string(piece));
+    }
+    if (is_plain_text(kind)) by_piece_.add(id);
+  }
+  for (std::size_t byte = 0; options_.byte_fallback && byte < 256; ++byte) {
+    if (byte_tokens_[byte] != kNoToken) continue;
+    return fail(ErrorCode::InvalidModel,
+                fmt::format("tokenizer.json: model.byte_fallback is on, but model.vocab has no "
+                            "<0x{:02X}>",
+                            byte),
+                "tokenizer.json");
+  }
+  return {};
+}
+
+Result<void> CharBpeModel::encode(std::string_view text, bool at_start,
+                                  std::vector<TokenId>& out) const {
+  if (text.empty()) return {};
+  const bool has_space = text.front() == ' ' || text.starts_with(kSpaceMark);
+  const SpacePrefix prefix = options_.prefix;
+  const bool prefixed = prefix == SpacePrefix::Always ||
+                        (prefix == SpacePrefix::UnlessThere && !has_space) ||
+                        (prefix == SpacePrefix::FirstUnlessThere && !has_space && at_start);
+  const std::string marked = marks_of_spaces(text, prefixed);
+  if (marked.size() > std::numeric_limits<std::uint32_t>::max() / 2) {
+    return fail(ErrorCode::TooLarge, "too many spaces in a text of this size");
+  }
+  Merger merger;
+  std::string_view rest = marked;
+  while (!rest.empty()) {
+    const std::string_view word =
+        options_.cut_at_spaces ? rest.substr(0, rest.find(kSpaceMark, 1)) : rest;
+    encode_word(word, merger, out);
+    rest.remove_prefix(word.size());
+  }
+  return {};
+}
+
+void CharBpeModel::encode_word(std::string_view word, Merger& merger,
+                               std::vector<TokenId>& out) const {
+  if (options_.ignore_merges) {
+    if (const TokenId whole = by_piece_.find(word); whole != kNoToken) {
+      out.push_back(whole);
+      return;
+    }
+  }
+  merger.symbols.clear();
+  for (std::size_t at = 0; at < word.size();) {
+    const std::size_t length = utf8_next(word.substr(at)).length;
+    add_character(word.substr(at, length), at, merger);
+    at += length;
+  }
+  merger.merge(
+      [this](const Symbol& left, const Symbol& right) { return merges_.find(left.id, right.id); });
+  for (const Symbol& symbol : merger.symbols) out.push_back(symbol.id);
+}
+
+void CharBpeModel::add_character(std::string_view character, std::size_t at, Merger& merger) const {
+  const auto begin = static_cast<std::uint32_t>(at);
+  const auto length = static_cast<std::uint32_t>(character.size());
+  if (const TokenId id = by_piece_.find(character); id != kNoToken) {
+    merger.symbols.push_back({begin, length, id});
+  } else if (options_.byte_fallback) {
+    for (std::uint32_t i = 0; i < length; ++i) {
+      merger.symbols.push_back(
+          {begin + i, 1, byte_tokens_[static_cast<std::uint8_t>(character[i])]});
+    }
+  } else if (missing_ != kNoToken) {
+    const bool again = !merger.symbols.empty() && merger.symbols.back().id == missing_;
+    if (again && fuse_missing_) {
+      merger.symbols.back().length += length;
+    } else {
+      merger.symbols.push_back({begin, length, missing_});
+    }
+  }
+}
+
+}  // namespace minerva::text

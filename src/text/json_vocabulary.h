@@ -1,0 +1,47 @@
+// The tokenizer of a model folder as a VocabularySource: tokenizer.json and the files beside it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "text/json_components.h"
+#include "text/tokenizer.h"
+#include "text/tokenizer_json_reader.h"
+#include "text/vocabulary.h"
+
+namespace minerva::text {
+
+// Holds what source() looks into, so it stays where it is. One thread.
+class JsonVocabulary {
+ public:
+  JsonVocabulary() = default;
+  JsonVocabulary(const JsonVocabulary&) = delete;
+  JsonVocabulary& operator=(const JsonVocabulary&) = delete;
+
+  // Once. InvalidModel when a file is broken or they contradict each other; Unsupported, by name,
+  // for what is not here.
+  Result<void> read(const TokenizerFiles& files);
+  const VocabularySource& source() const { return source_; }
+
+ private:
+  Result<void> read_model();
+  Result<void> place_pieces();
+  Result<void> place_added_tokens();
+  Result<void> place_added_token(const nlohmann::json& token, std::size_t index);
+  Result<void> resolve_merges();
+  Result<void> read_special_tokens(const TokenizerFiles& files);
+  Result<void> add_answer_ends(const TokenizerFiles& files);
+  std::optional<std::uint64_t> id_of(std::string_view piece) const;
+
+  TokenizerJson json_;
+  JsonComponents components_;
+  TokenMap vocab_;  // place in the file -> piece of model.vocab
+  std::vector<bool> taken_;
+  VocabularySource source_;
+};
+
+}  // namespace minerva::text
