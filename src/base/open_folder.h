@@ -19,9 +19,10 @@ enum class FileType : std::uint8_t { Regular, Folder, Symlink, Other };
 struct FolderItem {
   std::string name;
   FileType type = FileType::Other;
-  std::uint64_t size_bytes = 0;
+  std::uint64_t size_bytes = 0;  // these two of what a Symlink leads to
   std::int64_t modified_ns = 0;
-  std::string link_target;  // of a Symlink, as written in it
+  std::string link_target;                 // of a Symlink, as written in it
+  FileType target_type = FileType::Other;  // of what it leads to; Other too where that is nothing
 };
 
 class OpenFolder {

@@ -91,15 +91,17 @@ Result<std::vector<FolderItem>> OpenFolder::items(std::size_t count_max) const {
     FolderItem& item = out.emplace_back();
     item.name = name;
     item.type = type_of(status.st_mode);
-    item.size_bytes = static_cast<std::uint64_t>(status.st_size);
-    item.modified_ns = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec;
     if (item.type == FileType::Symlink) {
       std::array<char, 4096> target{};
       const ::ssize_t length =
           ::readlinkat(descriptor_, name.c_str(), target.data(), target.size());
       if (length < 0) return refused(path_ + '/' + name);
       item.link_target.assign(target.data(), static_cast<std::size_t>(length));
+      if (::fstatat(descriptor_, name.c_str(), &status, 0) == 0)
+        item.target_type = type_of(status.st_mode);
     }
+    item.size_bytes = static_cast<std::uint64_t>(status.st_size);
+    item.modified_ns = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec;
     errno = 0;
   }
   if (errno != 0) return refused(path_);

@@ -42,6 +42,8 @@ TEST_F(OpenFolderTest, SaysWhatIsThere) {
   EXPECT_EQ((*items)[0].name, "link");
   EXPECT_EQ((*items)[0].type, FileType::Symlink);
   EXPECT_EQ((*items)[0].link_target, "../outside");
+  EXPECT_EQ((*items)[0].target_type, FileType::Regular);
+  EXPECT_EQ((*items)[0].size_bytes, 6U);
   EXPECT_EQ((*items)[1].type, FileType::Other);
   EXPECT_EQ((*items)[2].type, FileType::Regular);
   EXPECT_EQ((*items)[2].size_bytes, 5U);

@@ -33,7 +33,8 @@ struct ModelEntry {
   std::uint64_t context_length = 0;  // the model's own; 0 when unknown
   // Bytes of keys and values a token takes in f16, all layers together; 0 when unknown.
   std::uint64_t kv_bytes_per_token = 0;
-  std::string mmproj_path;                 // its projector, which lies beside it; empty: none
+  std::uint64_t width = 0;  // numbers in the vector of a token; a projector's is its model's
+  std::string mmproj_path;  // its projector, which lies beside it; empty: none
   std::vector<std::string> adapter_paths;  // that its manifest puts on it
   bool sees = false;                       // it takes images, given an engine that does
   std::string problem;  // why it cannot be used; empty when nothing is known against it
