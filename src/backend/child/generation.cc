@@ -150,7 +150,10 @@ void Generation::take_events(Part& part, const Result<void>& read) {
     relay(part, event);
     if (ended_ || part.done) return;
   }
-  if (!read) fail_with(read.error());
+  if (read) return;
+  // What the readers of fields refuse is the engine's fault here, not the client's.
+  if (read.error().origin == "minerva") return fail_with(read.error().message);
+  fail_with(read.error());
 }
 
 void Generation::relay(Part& part, GenerationEvent& event) {

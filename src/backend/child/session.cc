@@ -152,7 +152,7 @@ Result<void> ChildSession::generate_one(SteadyTime until) {
     const std::lock_guard lock(watcher->mutex);
     if (watcher->error) {
       running->cancel();
-      return fail(std::move(*watcher->error));
+      return fail(error_of(options_, ErrorCode::Unavailable, std::move(watcher->error->message)));
     }
     if (watcher->end) end = std::move(watcher->end);
   }
