@@ -234,11 +234,12 @@ TEST(Child, RunsWithLessThanWeMayDo) {
 
 TEST(Child, AFloodNeitherBlocksNorFills) {
   const fs::path log = fs::path(testing::TempDir()) / ("flood" + std::to_string(::getpid()));
-  ChildOptions options =
-      options_of({"/bin/sh", "-c",
-                  "head -c 30000000 /dev/zero | tr '\\0' x; echo; yes | head -n 5000000; "
-                  "echo the end"},
-                 {"PATH=/usr/bin:/bin"});
+  // One line of 20 MB, then 20 MB of lines.
+  ChildOptions options = options_of({"/bin/sh", "-c",
+                                     "head -c 20000000 /dev/zero | tr '\\0' x; echo; "
+                                     "yes \"$(head -c 199 /dev/zero | tr '\\0' y)\" | "
+                                     "head -n 100000; echo the end"},
+                                    {"PATH=/usr/bin:/bin"});
   options.log_path = log;
   options.log_lines_max = 20;
   const auto child = start(options);

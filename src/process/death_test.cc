@@ -104,20 +104,22 @@ TEST_P(Death, OfTheProgram) {
   EXPECT_TRUE(nobody_has(mark_));
 }
 
-// A guard that is stopped does not answer; stop() is bounded all the same.
-TEST_P(Death, OfAGuardThatIsStopped) {
-  const auto child = start_engine();
-  ASSERT_NE(child, nullptr);
-  signal_to(parent_of(child->pid()), SIGSTOP);
-  child->kill();
-  EXPECT_EQ(child->stop(kShortLadder).words(), "SIGKILL");
-  EXPECT_TRUE(nobody_has(mark_));
-}
-
 INSTANTIATE_TEST_SUITE_P(Engines, Death,
                          testing::Values(Case{"Alone", "--never-ready", 3},
                                          Case{"WithGrandchild", "--grandchild", 4}),
                          [](const auto& info) { return std::string(info.param.name); });
+
+// A guard that is stopped does not answer; stop() is bounded all the same.
+TEST(DeathOfAGuardThatIsStopped, IsDoneFromOutside) {
+  const std::string mark = fresh_mark();
+  const auto child = start(options_of({FAKE_ENGINE, "--grandchild"}, {mark}));
+  ASSERT_NE(child, nullptr);
+  ASSERT_TRUE(eventually([&] { return child->usage().processes == 2; }));
+  signal_to(parent_of(child->pid()), SIGSTOP);
+  child->kill();
+  EXPECT_EQ(child->stop(kShortLadder).words(), "SIGKILL");
+  EXPECT_TRUE(nobody_has(mark));
+}
 
 // Both guards at once: the kernel ends the program, we end what is of its session.
 TEST(DeathOfBoth, EndsTheSession) {
