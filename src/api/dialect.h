@@ -55,7 +55,7 @@ struct Call {
 struct ErrorAnswer {
   unsigned status = 500;
   std::string body;
-  bool retryable = false;
+  unsigned retry_after_seconds = 0;  // 0: nothing is said of it
 };
 
 }  // namespace minerva::api

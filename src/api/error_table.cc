@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 
 #include "base/check.h"
@@ -48,6 +49,8 @@ constexpr bool in_enum_order() {
 static_assert(in_enum_order(), "one row for each ErrorCode, in its order");
 
 constexpr std::size_t kFaultBytesMax = 500;
+// Clients sleep for as long as they are told.
+constexpr auto kRetryAfterMax = std::chrono::hours(1);
 constexpr std::size_t kMessageBytesMax = 2000;
 
 bool hex_digit(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
@@ -103,9 +106,18 @@ const ErrorRow& error_row(ErrorCode code) {
 
 std::string client_message(const Error& error) {
   if (error_row(error.code).status < 500) return error.message.substr(0, kMessageBytesMax);
-  const std::string_view message = error.message;
-  const std::string_view first_line = message.substr(0, message.find_first_of("\r\n"));
+  return client_words(error.message);
+}
+
+std::string client_words(std::string_view text) {
+  const std::string_view first_line = text.substr(0, text.find_first_of("\r\n"));
   return without_addresses(without_folders(first_line.substr(0, kFaultBytesMax)));
+}
+
+unsigned retry_after_seconds(const Error& error) {
+  if (error.retry_after.count() <= 0) return error_row(error.code).retryable ? 1 : 0;
+  const auto bounded = std::min<std::chrono::milliseconds>(error.retry_after, kRetryAfterMax);
+  return static_cast<unsigned>(std::chrono::ceil<std::chrono::seconds>(bounded).count());
 }
 
 }  // namespace minerva::api

@@ -25,5 +25,11 @@ const ErrorRow& error_row(ErrorCode code);
 // The message as a client may see it. Where the fault is ours or an engine's (5xx) it is cut to its
 // first line, absolute paths to their last part, and addresses are masked: the log has the rest.
 std::string client_message(const Error& error);
+// Words of an engine or of the machine, made fit for a client in the same way.
+std::string client_words(std::string_view text);
+
+// For Retry-After, in whole seconds, rounded up; 0: nothing is said. What the error itself says
+// counts, up to an hour.
+unsigned retry_after_seconds(const Error& error);
 
 }  // namespace minerva::api

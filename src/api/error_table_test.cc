@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "api/nearest.h"
 #include "api/openai/error_answer.h"
 
@@ -49,6 +51,21 @@ TEST(ErrorAnswer, FaultsDoNotTellAboutTheMachine) {
   EXPECT_EQ(shown("failed\nTraceback (most recent call last)"), "failed");
   EXPECT_EQ(shown(std::string(9000, 'x')).size(), 500U);
   EXPECT_EQ(shown("the route /v1/x", ErrorCode::NotFound), "the route /v1/x");
+}
+
+TEST(ErrorAnswer, SaysWhenToComeBack) {
+  const auto seconds = [](ErrorCode code, std::chrono::milliseconds after) {
+    Error error{code, "x"};
+    error.retry_after = after;
+    return openai::error_answer(error).retry_after_seconds;
+  };
+  using std::chrono::milliseconds;
+  EXPECT_EQ(seconds(ErrorCode::Unavailable, milliseconds(0)), 1U);
+  EXPECT_EQ(seconds(ErrorCode::Unavailable, milliseconds(1)), 1U);
+  EXPECT_EQ(seconds(ErrorCode::QueueFull, milliseconds(4001)), 5U);
+  EXPECT_EQ(seconds(ErrorCode::Unavailable, milliseconds::max()), 3600U);
+  EXPECT_EQ(seconds(ErrorCode::Unavailable, milliseconds(-5)), 1U);
+  EXPECT_EQ(seconds(ErrorCode::InvalidArgument, milliseconds(0)), 0U);
 }
 
 TEST(NearestName, FindsWhatWasMeant) {

@@ -30,6 +30,32 @@ wire::Refusal forbidden(std::string message) { return {403, std::move(message)};
 
 }  // namespace
 
+namespace {
+
+// The name in a Host header's value, in lower case.
+std::string host_name(std::string_view host) {
+  const std::size_t bracket = host.rfind(']');
+  const std::size_t colon = host.rfind(':');
+  const bool port =
+      colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket);
+  return wire::to_lower(port ? host.substr(0, colon) : host);
+}
+
+bool is_loopback_name(std::string_view name) {
+  return name == "localhost" || name == "[::1]" || is_loopback_v4(name);
+}
+
+}  // namespace
+
+bool asks_from_here(const wire::RequestHead& head, std::string_view peer_address) {
+  constexpr std::string_view kMapped = "::ffff:";
+  if (peer_address.starts_with(kMapped)) peer_address.remove_prefix(kMapped.size());
+  if (peer_address != "::1" && !is_loopback_v4(peer_address)) return false;
+  for (const char* field : {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"})
+    if (head.find(field)) return false;
+  return is_loopback_name(host_name(head.find("host").value_or("")));
+}
+
 bool host_allowed(std::string_view host, const AccessRules& rules) {
   std::string_view name = host;
   const std::size_t bracket = host.rfind(']');
@@ -40,7 +66,7 @@ bool host_allowed(std::string_view host, const AccessRules& rules) {
     name = host.substr(0, colon);
   }
   const std::string lower = wire::to_lower(name);
-  if (lower == "localhost" || lower == "[::1]" || is_loopback_v4(lower)) return true;
+  if (is_loopback_name(lower)) return true;
   return !lower.empty() &&
          std::find(rules.hosts.begin(), rules.hosts.end(), lower) != rules.hosts.end();
 }

@@ -30,6 +30,10 @@ std::optional<wire::Refusal> check_access(const wire::RequestHead& head, const A
 std::optional<std::string_view> cross_origin(const wire::RequestHead& head,
                                              const AccessRules& rules);
 
+// Whether the machine's own user asks: from this machine, by a loopback name, and not through a
+// proxy that says that it asks for somebody else.
+bool asks_from_here(const wire::RequestHead& head, std::string_view peer_address);
+
 // Why a POST's headers make it unacceptable: 415 unless it is plain application/json.
 std::optional<wire::Refusal> check_content(const wire::RequestHead& head);
 

@@ -115,6 +115,25 @@ TEST(Access, OnlyAllowedPagesAreNamedBack) {
   EXPECT_FALSE(cross_origin(request({host}), rules()));
 }
 
+TEST(Access, WhoAsksFromThisMachine) {
+  const auto here = [](std::vector<wire::Field> fields, std::string_view peer) {
+    return asks_from_here(request(std::move(fields)), peer);
+  };
+  const wire::Field host{"host", "localhost:11434"};
+  EXPECT_TRUE(here({host}, "127.0.0.1"));
+  EXPECT_TRUE(here({host}, "127.3.2.1"));
+  EXPECT_TRUE(here({host}, "::1"));
+  EXPECT_TRUE(here({host}, "::ffff:127.0.0.1"));
+  EXPECT_TRUE(here({{"host", "[::1]:11434"}}, "::1"));
+  EXPECT_FALSE(here({host}, "192.168.1.6"));
+  EXPECT_FALSE(here({host}, "::ffff:192.168.1.6"));
+  EXPECT_FALSE(here({host}, ""));
+  EXPECT_FALSE(here({{"host", "minerva.lan"}}, "127.0.0.1"));
+  EXPECT_FALSE(here({}, "127.0.0.1"));
+  for (const char* field : {"forwarded", "x-forwarded-for", "x-real-ip", "via"})
+    EXPECT_FALSE(here({host, {field, "x"}}, "127.0.0.1")) << field;
+}
+
 TEST(Access, Content) {
   const auto status = [](std::vector<wire::Field> fields) {
     wire::RequestHead head = request(std::move(fields));

@@ -1,5 +1,6 @@
 #include "http/error_reply.h"
 
+#include <string>
 #include <utility>
 
 #include "api/openai/error_answer.h"
@@ -33,7 +34,8 @@ Reply error_reply(const Error& error) {
   Reply reply;
   reply.status = answer.status;
   reply.body = std::move(answer.body);
-  if (answer.retryable) reply.fields.push_back({"retry-after", "1"});
+  if (answer.retry_after_seconds != 0)
+    reply.fields.push_back({"retry-after", std::to_string(answer.retry_after_seconds)});
   return reply;
 }
 

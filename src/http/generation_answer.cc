@@ -67,30 +67,6 @@ class StreamSlot {
   bool held_ = false;
 };
 
-class PeerWatch {
- public:
-  explicit PeerWatch(Connection& connection) : connection_(connection) { connection_.watch_peer(); }
-  ~PeerWatch() { connection_.stop_watching(); }
-  PeerWatch(const PeerWatch&) = delete;
-  PeerWatch& operator=(const PeerWatch&) = delete;
-
- private:
-  Connection& connection_;
-};
-
-class StartSlot {
- public:
-  explicit StartSlot(std::atomic<std::size_t>& count) : count_(&count) { ++*count_; }
-  StartSlot(StartSlot&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
-  StartSlot& operator=(StartSlot&&) = delete;
-  ~StartSlot() {
-    if (count_ != nullptr) --*count_;
-  }
-
- private:
-  std::atomic<std::size_t>* count_;
-};
-
 Error shutting_down() {
   return {ErrorCode::Unavailable, "the server is shutting down; the answer was cut short"};
 }
@@ -266,7 +242,7 @@ asio::awaitable<bool> answer_generation(Exchange& exchange, Endpoint endpoint, s
   const auto job = run_on_pool(
       server.pool, exchange,
       [endpoint, body = std::move(body), context = std::move(context), &service = server.service,
-       &metrics = server.metrics, slot = StartSlot(server.starts_waiting)] {
+       &metrics = server.metrics, slot = WaitSlot(server.starts_waiting)] {
         return start(service, metrics, endpoint, body, context);
       });
   while (!job->done.load(std::memory_order_acquire)) {

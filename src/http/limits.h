@@ -23,8 +23,11 @@ struct Limits {
 
   std::size_t connections_max = 2000;
   std::size_t streams_per_client_max = 32;
-  // Requests that wait for a pool thread; starting one may wait for a model to load.
+  // Requests that wait for a pool thread.
   std::size_t starts_waiting_max = 256;
+
+  // Calls that load or unload models and wait for it, each on a thread of its own.
+  std::size_t loads_waiting_max = 16;
 
   Duration idle_time_max = std::chrono::seconds(60);    // between two requests
   Duration write_stall_max = std::chrono::seconds(60);  // a reader that takes no byte for so long

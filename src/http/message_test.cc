@@ -38,6 +38,10 @@ TEST(Routes, Matching) {
   EXPECT_EQ(match_route("HEAD", "/health").route->endpoint, Endpoint::Health);
   EXPECT_EQ(match_route("GET", "/v1/models").route->endpoint, Endpoint::Models);
 
+  EXPECT_EQ(match_route("POST", "/v1/models/load").route->endpoint, Endpoint::Load);
+  EXPECT_EQ(match_route("GET", "/v1/models/load").route->endpoint, Endpoint::Model);
+  EXPECT_EQ(match_route("DELETE", "/v1/models/load").refusal->status, 405u);
+  EXPECT_EQ(match_route("POST", "/v1/models/loads").refusal->status, 405u);
   EXPECT_EQ(match_route("GET", "/v1/models/").refusal->status, 404u);
   EXPECT_EQ(match_route("GET", "/v1/models/a%0ab").refusal->status, 400u);
   EXPECT_EQ(match_route("GET", "/V1/models").refusal->status, 404u);
@@ -52,7 +56,10 @@ TEST(Routes, Matching) {
 
 // A GET must not change anything: everything that generates takes POST.
 TEST(Routes, OnlyPostsTakePrompts) {
-  for (const Route& route : routes()) EXPECT_EQ(route.prompts, route.method == "POST");
+  for (const Route& route : routes()) {
+    const bool loads = route.endpoint == Endpoint::Load || route.endpoint == Endpoint::Unload;
+    EXPECT_EQ(route.prompts, route.method == "POST" && !loads) << route.path;
+  }
 }
 
 TEST(Reply, Bytes) {

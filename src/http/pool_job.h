@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <boost/asio/post.hpp>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -14,6 +15,32 @@
 #include "http/server_state.h"
 
 namespace minerva::http {
+
+// Counts work that waits, from its making until it has been done.
+class WaitSlot {
+ public:
+  explicit WaitSlot(std::atomic<std::size_t>& count) : count_(&count) { ++*count_; }
+  WaitSlot(WaitSlot&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
+  WaitSlot& operator=(WaitSlot&&) = delete;
+  ~WaitSlot() {
+    if (count_ != nullptr) --*count_;
+  }
+
+ private:
+  std::atomic<std::size_t>* count_;
+};
+
+// While it lives, a client that goes away wakes the coroutine.
+class PeerWatch {
+ public:
+  explicit PeerWatch(Connection& connection) : connection_(connection) { connection_.watch_peer(); }
+  ~PeerWatch() { connection_.stop_watching(); }
+  PeerWatch(const PeerWatch&) = delete;
+  PeerWatch& operator=(const PeerWatch&) = delete;
+
+ private:
+  Connection& connection_;
+};
 
 template <class T>
 struct PoolJob {

@@ -39,6 +39,20 @@ std::string render_head(const Reply& reply, const ReplyContext& context) {
 
 }  // namespace
 
+Reply text_reply(std::string body) {
+  Reply reply;
+  reply.content_type = "text/plain; charset=utf-8";
+  reply.body = std::move(body);
+  return reply;
+}
+
+Reply json_reply(std::string body, unsigned status) {
+  Reply reply;
+  reply.status = status;
+  reply.body = std::move(body);
+  return reply;
+}
+
 std::string_view status_words(unsigned status) {
   switch (status) {
     case 200:

@@ -29,6 +29,9 @@ struct ReplyContext {
   bool keep_alive = true;      // false: the connection closes after this answer
 };
 
+Reply text_reply(std::string body);
+Reply json_reply(std::string body, unsigned status = 200);
+
 std::string_view status_words(unsigned status);
 
 // Letters, digits and "._:/ ,;()=-"; everything else becomes "_". At most 200 characters.

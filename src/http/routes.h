@@ -20,6 +20,11 @@ enum class Endpoint : std::uint8_t {
   Version,
   Models,
   Model,
+  Backends,
+  Instances,
+  Route,
+  Load,
+  Unload,
   ChatCompletions,
   Completions,
 };
@@ -37,7 +42,7 @@ std::span<const Route> routes();
 struct Match {
   const Route* route = nullptr;          // none: refusal says why, or OPTIONS asks for allow only
   std::string argument;                  // decoded
-  std::string_view allow;                // methods of this path; empty when there is no such path
+  std::string allow;                     // methods of this path; empty when there is no such path
   std::optional<wire::Refusal> refusal;  // 400, 404 or 405
 };
 

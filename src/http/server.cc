@@ -95,8 +95,10 @@ class Server::Impl {
     }
     state_.io.stop();
     if (thread_.joinable()) thread_.join();
+    state_.stopping = true;
     state_.pool.join();
     state_.quick_pool.join();
+    state_.load_pool.join();
     acceptor_close();
   }
 

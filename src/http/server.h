@@ -35,6 +35,7 @@ struct ServerOptions {
 
   Duration commit_after = std::chrono::seconds(2);       // then a stream's 200 goes out
   Duration keep_alive_every = std::chrono::seconds(10);  // comments while a stream is silent
+  Duration load_wait = std::chrono::minutes(10);         // of calls that load a model
   unsigned pool_threads = 4;
 
   std::string version = "0.1.0";

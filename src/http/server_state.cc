@@ -17,6 +17,7 @@ ServerState::ServerState(ServerOptions options_in, serve::Service& service_in,
       metrics(metrics_in),
       clock(clock_in),
       pool(options.pool_threads),
+      load_pool(options.limits.loads_waiting_max),
       id_seed_(options.id_seed ? *options.id_seed : random_seed()) {
   for (const std::string& host : options.allowed_hosts)
     access.hosts.push_back(wire::to_lower(host));

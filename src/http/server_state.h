@@ -35,10 +35,14 @@ struct ServerState {
   bool draining = false;
   WaitPoint drain_deadline = WaitPoint::max();
   std::atomic<std::size_t> starts_waiting{0};
+  std::atomic<std::size_t> loads_waiting{0};
+  std::atomic<bool> stopping{false};  // nobody waits for a load any more
 
   boost::asio::thread_pool pool;
-  // For what must not wait behind a model that loads: lists of models, metrics.
+  // For what must not wait behind prompts: lists of models, metrics.
   boost::asio::thread_pool quick_pool{1};
+  // For what waits until a model is loaded or unloaded. Its threads start with their first work.
+  boost::asio::thread_pool load_pool;
   // The last member, so that coroutines which it still holds die before what they refer to.
   boost::asio::io_context io{1};
 
@@ -52,6 +56,7 @@ struct Exchange {
   ServerState& server;
   Connection& connection;
   ReplyContext context;
+  bool from_here = false;  // the machine's own user asks
 
   // Writes it; false when the connection is of no more use.
   boost::asio::awaitable<bool> send(Reply reply);

@@ -6,32 +6,17 @@
 #include <chrono>
 #include <utility>
 
-#include "api/openai/models.h"
 #include "base/log.h"
 #include "http/access.h"
 #include "http/error_reply.h"
 #include "http/generation_answer.h"
-#include "http/pool_job.h"
+#include "http/service_answer.h"
 #include "wire/http_body.h"
 
 namespace minerva::http {
 namespace asio = boost::asio;
 
 namespace {
-
-Reply text_reply(std::string body) {
-  Reply reply;
-  reply.content_type = "text/plain; charset=utf-8";
-  reply.body = std::move(body);
-  return reply;
-}
-
-Reply json_reply(std::string body, unsigned status = 200) {
-  Reply reply;
-  reply.status = status;
-  reply.body = std::move(body);
-  return reply;
-}
 
 // OPTIONS, also what a browser asks before it lets an allowed page call us.
 Reply options_reply(std::string_view allow, bool cross_origin) {
@@ -44,19 +29,6 @@ Reply options_reply(std::string_view allow, bool cross_origin) {
     reply.fields.push_back({"access-control-max-age", "600"});
   }
   return reply;
-}
-
-Reply pool_reply(ServerState& server, Endpoint endpoint, const std::string& argument) {
-  if (endpoint == Endpoint::Metrics) {
-    Reply reply = text_reply(server.metrics.render());
-    reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    return reply;
-  }
-  if (endpoint == Endpoint::Models)
-    return json_reply(api::openai::models_body(server.service.models()));
-  const auto model = server.service.model(argument);
-  if (!model) return error_reply(model.error());
-  return json_reply(api::openai::model_body(*model));
 }
 
 }  // namespace
@@ -147,6 +119,7 @@ asio::awaitable<bool> Session::answer(wire::RequestHead& head, Exchange& exchang
   }
   const auto origin = cross_origin(head, server_.access);
   if (origin) exchange.context.allowed_origin = *origin;
+  exchange.from_here = asks_from_here(head, connection_->peer_address());
 
   const Match match = match_route(head.method, head.path);
   if (match.refusal) {
@@ -225,29 +198,19 @@ asio::awaitable<bool> Session::dispatch(const Match& match, Exchange& exchange, 
     case Endpoint::Metrics:
     case Endpoint::Models:
     case Endpoint::Model:
-      co_return co_await answer_from_pool(match, exchange);
+    case Endpoint::Backends:
+    case Endpoint::Instances:
+      co_return co_await answer_look(exchange, match);
+    case Endpoint::Route:
+      co_return co_await answer_route(exchange, std::move(body));
+    case Endpoint::Load:
+    case Endpoint::Unload:
+      co_return co_await answer_load(exchange, match.route->endpoint, std::move(body));
     case Endpoint::ChatCompletions:
     case Endpoint::Completions:
       co_return co_await answer_generation(exchange, match.route->endpoint, std::move(body));
   }
   co_return false;
-}
-
-asio::awaitable<bool> Session::answer_from_pool(const Match& match, Exchange& exchange) {
-  const auto job =
-      run_on_pool(server_.quick_pool, exchange,
-                  [&server = server_, endpoint = match.route->endpoint, argument = match.argument] {
-                    return pool_reply(server, endpoint, argument);
-                  });
-  while (!job->done.load(std::memory_order_acquire)) {
-    co_await connection_->sleep_until(WaitClock::now() + kLongestWait);
-    if (connection_->aborted()) co_return false;
-  }
-  if (!job->value) {
-    const Error error{ErrorCode::Internal, "the answer could not be made"};
-    co_return co_await exchange.send(error_reply(error));
-  }
-  co_return co_await exchange.send(std::move(*job->value));
 }
 
 }  // namespace minerva::http

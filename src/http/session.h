@@ -29,7 +29,6 @@ class Session : public std::enable_shared_from_this<Session> {
   boost::asio::awaitable<bool> read_body(const wire::RequestHead& head, bool prompts,
                                          Exchange& exchange, std::string& body);
   boost::asio::awaitable<bool> dispatch(const Match& match, Exchange& exchange, std::string body);
-  boost::asio::awaitable<bool> answer_from_pool(const Match& match, Exchange& exchange);
 
   ServerState& server_;
   const std::shared_ptr<Connection> connection_;

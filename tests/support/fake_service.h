@@ -143,6 +143,18 @@ class FakeService final : public serve::Service {
   std::size_t answer_capacity = 64;
   std::string route = "fake: the only one";
   std::vector<serve::ModelInfo> known_models;
+  std::vector<serve::BackendInfo> known_backends;
+  std::vector<serve::InstanceInfo> known_instances;
+  // What a call that loads gets; runs on the thread that calls.
+  std::function<Result<serve::InstanceInfo>(
+      const std::string& model, const std::optional<std::string>& backend, Duration time_max)>
+      on_load = [](const std::string& model, const std::optional<std::string>& backend, Duration) {
+        serve::InstanceInfo info;
+        info.model = model;
+        info.backend = backend.value_or("fake");
+        info.state = serve::ModelState::Ready;
+        return info;
+      };
   std::atomic<bool> is_ready{true};
 
   Result<std::unique_ptr<serve::Generation>> start(serve::Request request) override {
@@ -156,6 +168,28 @@ class FakeService final : public serve::Service {
     auto generation = std::make_unique<FakeGeneration>(answer, route);
     if (auto refused = on_start(request, *answer)) return fail(std::move(*refused));
     return generation;
+  }
+  Result<serve::RouteReport> explain_route(serve::Request request) override {
+    const std::lock_guard lock(mutex_);
+    asked_ = request;
+    return serve::RouteReport{request.model, "fake", route, {{"fake", true, "ready"}}, 3};
+  }
+  std::vector<serve::BackendInfo> backends() const override { return known_backends; }
+  std::vector<serve::InstanceInfo> instances() const override { return known_instances; }
+  Result<serve::InstanceInfo> load(std::string_view name, std::optional<std::string> backend,
+                                   Duration time_max) override {
+    {
+      const std::lock_guard lock(mutex_);
+      ++loads_;
+    }
+    changed_.notify_all();
+    return on_load(std::string(name), backend, time_max);
+  }
+  Result<void> unload(std::string_view name, bool now) override {
+    MINERVA_TRY(model(name));
+    const std::lock_guard lock(mutex_);
+    unloaded_.emplace_back(std::string(name), now);
+    return {};
   }
   std::vector<serve::ModelInfo> models() const override { return known_models; }
   Result<serve::ModelInfo> model(std::string_view name) const override {
@@ -178,6 +212,19 @@ class FakeService final : public serve::Service {
     if (!changed_.wait_for(lock, kPatience, [&] { return answers_.size() > n; })) return nullptr;
     return answers_[n];
   }
+  // The last request whose route was asked for.
+  std::optional<serve::Request> asked() const {
+    const std::lock_guard lock(mutex_);
+    return asked_;
+  }
+  std::vector<std::pair<std::string, bool>> unloaded() const {
+    const std::lock_guard lock(mutex_);
+    return unloaded_;
+  }
+  bool wait_loads(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, [&] { return loads_ >= count; });
+  }
   serve::Request request(std::size_t n) const {
     const std::lock_guard lock(mutex_);
     return requests_.at(n);
@@ -188,6 +235,9 @@ class FakeService final : public serve::Service {
   std::condition_variable changed_;
   std::vector<std::shared_ptr<FakeAnswer>> answers_;
   std::vector<serve::Request> requests_;
+  std::optional<serve::Request> asked_;
+  std::vector<std::pair<std::string, bool>> unloaded_;
+  std::size_t loads_ = 0;
 };
 
 }  // namespace minerva::test

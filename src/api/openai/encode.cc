@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "api/error_table.h"
 #include "api/openai/error_answer.h"
 #include "api/openai/logprobs.h"
 #include "wire/json_guard.h"
@@ -45,14 +47,26 @@ Json usage_object(const backend::Usage& usage) {
 // What only Minerva says: who answered, why that engine, and how long it took.
 Json minerva_object(const serve::EndDelta& delta) {
   const EndEvent& end = delta.end;
-  return {{"backend", delta.backend.empty() ? end.engine : delta.backend},
-          {"route", delta.route},
-          {"model", delta.model},
-          {"seed", end.seed},
-          {"timings",
-           {{"queued_ms", milliseconds(end.timings.queued)},
-            {"prefill_ms", milliseconds(end.timings.prefill)},
-            {"decode_ms", milliseconds(end.timings.decode)}}}};
+  Json ours = {{"backend", delta.backend.empty() ? end.engine : delta.backend},
+               {"route", delta.route},
+               {"model", delta.model},
+               {"seed", end.seed},
+               {"timings",
+                {{"queued_ms", milliseconds(end.timings.queued)},
+                 {"prefill_ms", milliseconds(end.timings.prefill)},
+                 {"decode_ms", milliseconds(end.timings.decode)}}}};
+  if (delta.retries.empty()) return ours;
+  Json retries = Json::array();
+  for (const serve::FailedAttempt& attempt : delta.retries)
+    retries.push_back({{"backend", attempt.backend}, {"why", client_words(attempt.why)}});
+  ours["retries"] = std::move(retries);
+  return ours;
+}
+
+std::string loading_words(const ProgressEvent& event) {
+  if (event.total == 0) return "loading";
+  const double part = static_cast<double>(event.done) / static_cast<double>(event.total);
+  return fmt::format("loading {}%", static_cast<int>(std::min(part, 1.0) * 100));
 }
 
 // The error of an answer that did not come to its end.
@@ -137,7 +151,7 @@ class Encoder final : public AnswerEncoder {
       case ProgressEvent::Phase::Queued:
         return comment("queued");
       case ProgressEvent::Phase::Loading:
-        return comment("loading");
+        return comment(loading_words(event));
       case ProgressEvent::Phase::Prefill:
         return comment(fmt::format("prefill {}/{}", event.done, event.total));
     }

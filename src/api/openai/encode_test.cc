@@ -99,6 +99,32 @@ TEST(Encode, AChatStreamByteForByte) {
   EXPECT_FALSE(encoder->failure());
 }
 
+TEST(Encode, LoadingSaysHowFarItIs) {
+  auto encoder = make_chat_encoder(options(true));
+  const auto loading = [&](std::uint64_t done, std::uint64_t total) {
+    return encoder->on_delta(ProgressEvent{ProgressEvent::Phase::Loading, done, total, 0});
+  };
+  EXPECT_EQ(loading(0, 0), ": loading\n\n");
+  EXPECT_EQ(loading(0, 10), ": loading 0%\n\n");
+  EXPECT_EQ(loading(4, 10), ": loading 40%\n\n");
+  EXPECT_EQ(loading(11, 10), ": loading 100%\n\n");
+  EXPECT_EQ(loading(std::numeric_limits<std::uint64_t>::max(), 1), ": loading 100%\n\n");
+}
+
+TEST(Encode, EnginesThatWereTriedBeforeAreNamed) {
+  EndDelta end = done();
+  end.backend = "native";
+  end.retries = {{"llama_cpp", "/opt/bin/llama-server ended with signal 9\nits log"}};
+  const std::string wanted =
+      R"("retries":[{"backend":"llama_cpp","why":"llama-server ended with signal 9"}]}})";
+  auto whole = make_chat_encoder(options(false));
+  EXPECT_NE(text_of(*whole, {TextDelta{0, "a", {}}, FinishDelta{}, end}).find(wanted),
+            std::string::npos);
+  auto stream = make_completion_encoder(options(true));
+  EXPECT_NE(text_of(*stream, {TextDelta{0, "a", {}}, FinishDelta{}, end}).find(wanted),
+            std::string::npos);
+}
+
 TEST(Encode, TheUsageChunkIsTheLast) {
   EncoderOptions with_usage = options(true);
   with_usage.include_usage = true;

@@ -17,7 +17,7 @@ ErrorAnswer error_answer(const Error& error) {
                              {"type", row.type},
                              {"param", text_or_null(error.param)},
                              {"code", text_or_null(code)}}}};
-  return {row.status, wire::dump_json(body), row.retryable};
+  return {row.status, wire::dump_json(body), retry_after_seconds(error)};
 }
 
 }  // namespace minerva::api::openai

@@ -12,6 +12,8 @@
 #include <system_error>
 #include <utility>
 
+#include "backend/engine_name.h"
+
 namespace minerva::api::openai {
 namespace {
 
@@ -63,12 +65,29 @@ Result<void> read_model(const Json& value, const Field& field, Draft& draft) {
 }
 
 Result<void> read_backend(const Json& value, const Field& field, Draft& draft) {
-  MINERVA_ASSIGN(std::string name, wire::string(value, field.name, 64));
-  const bool word = !name.empty() && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-  });
-  if (!word) return wire::wrong_value(field.name, "the name of an engine, or auto", value);
-  if (name != "auto") draft.request.backend = std::move(name);
+  MINERVA_ASSIGN(std::string name, wire::string(value, field.name, backend::kEngineNameBytesMax));
+  if (name == "auto") return {};
+  if (!backend::is_engine_name(name))
+    return wire::wrong_value(field.name, "the name of an engine, or auto", value);
+  draft.request.backend = std::move(name);
+  return {};
+}
+
+Result<void> read_fallback(const Json& value, const Field& field, Draft& draft) {
+  MINERVA_TRY(wire::must_be_array(value, field.name));
+  if (value.size() > backend::kFallbackMax) {
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("'{}' may name {} engines, got {}", field.name, backend::kFallbackMax,
+                            value.size()),
+                std::string(field.name));
+  }
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    const std::string place = fmt::format("{}[{}]", field.name, i);
+    MINERVA_ASSIGN(std::string name, wire::string(value[i], place, backend::kEngineNameBytesMax));
+    if (!backend::is_engine_name(name))
+      return wire::wrong_value(place, "the name of an engine", value[i]);
+    draft.request.fallback.push_back(std::move(name));
+  }
   return {};
 }
 

@@ -29,6 +29,7 @@ Result<void> read_flag(const wire::Json& value, const Field& field, Draft& draft
 
 Result<void> read_model(const wire::Json& value, const Field& field, Draft& draft);
 Result<void> read_backend(const wire::Json& value, const Field& field, Draft& draft);
+Result<void> read_fallback(const wire::Json& value, const Field& field, Draft& draft);
 Result<void> read_prompt(const wire::Json& value, const Field& field, Draft& draft);
 Result<void> read_max_tokens(const wire::Json& value, const Field& field, Draft& draft);
 Result<void> read_max_completion_tokens(const wire::Json& value, const Field& field, Draft& draft);

@@ -125,6 +125,10 @@ constexpr std::array kTable = {
              "goes on past end-of-generation tokens: for measurements", read_ignore_eos),
     honoured("backend", kBoth, "auto, or an engine's name", "which engine answers; default auto",
              read_backend),
+    honoured("fallback", kBoth, "list of up to 8 engines' names",
+             "engines to go on with when the first fails before its first token, in this order; "
+             "default as configured",
+             read_fallback),
     number("timeout", kBoth, kFloat, {0, 86400, true},
            "seconds for the whole answer; past it the request fails", read_timeout),
     honoured("strict", kBoth, "boolean", "unknown fields are a 400", read_flag<&Draft::strict>),

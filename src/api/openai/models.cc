@@ -1,5 +1,6 @@
 #include "api/openai/models.h"
 
+#include "api/engines.h"
 #include "wire/json_guard.h"
 
 namespace minerva::api::openai {
@@ -7,29 +8,16 @@ namespace {
 
 using wire::Json;
 
-std::string_view state_name(serve::ModelState state) {
-  switch (state) {
-    case serve::ModelState::Unloaded:
-      return "unloaded";
-    case serve::ModelState::Loading:
-      return "loading";
-    case serve::ModelState::Ready:
-      return "ready";
-    case serve::ModelState::Unloading:
-      return "unloading";
-    case serve::ModelState::Failed:
-      return "failed";
-  }
-  return "unknown";
-}
-
 Json to_json(const serve::ModelInfo& model) {
   const auto text_or_null = [](const std::string& text) {
     return text.empty() ? Json(nullptr) : Json(text);
   };
   Json ours = {{"state", state_name(model.state)},
                {"backend", text_or_null(model.backend)},
+               {"format", text_or_null(model.format)},
                {"architecture", text_or_null(model.architecture)},
+               {"source", text_or_null(model.source)},
+               {"aliases", model.aliases},
                {"context_size", nullptr},
                {"size_bytes", model.size_bytes}};
   if (model.context_size != 0) ours["context_size"] = model.context_size;

@@ -12,14 +12,19 @@ TEST(Models, SayTheirState) {
   ready.name = "smollm2";
   ready.state = serve::ModelState::Ready;
   ready.backend = "native";
+  ready.format = "gguf";
   ready.architecture = "llama";
+  ready.source = "ollama";
+  ready.aliases = {"small"};
+  ready.path = "/home/me/secret.gguf";
   ready.context_size = 8192;
   ready.size_bytes = 100;
   ready.created_unix = 1700000000;
   ready.chat_template = "the file's own";
   const std::string one =
       R"({"id":"smollm2","object":"model","created":1700000000,"owned_by":"minerva",)"
-      R"("minerva":{"state":"ready","backend":"native","architecture":"llama",)"
+      R"("minerva":{"state":"ready","backend":"native","format":"gguf",)"
+      R"("architecture":"llama","source":"ollama","aliases":["small"],)"
       R"("context_size":8192,"size_bytes":100,"chat_template":"the file's own"}})";
   EXPECT_EQ(model_body(ready), one);
 
@@ -29,7 +34,8 @@ TEST(Models, SayTheirState) {
   broken.problem = "tensor data is short";
   const std::string two =
       R"({"id":"x\n","object":"model","created":0,"owned_by":"minerva",)"
-      R"("minerva":{"state":"failed","backend":null,"architecture":null,)"
+      R"("minerva":{"state":"failed","backend":null,"format":null,)"
+      R"("architecture":null,"source":null,"aliases":[],)"
       R"("context_size":null,"size_bytes":0,"problem":"tensor data is short"}})";
   EXPECT_EQ(models_body(std::vector{ready, broken}),
             R"({"object":"list","data":[)" + one + "," + two + "]}");

@@ -4,6 +4,7 @@
 
 #include <exception>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -158,12 +159,16 @@ std::string header_name(std::string_view name) {
   return out;
 }
 
-Result<Draft> read_draft(std::string_view body, const CallContext& context, Endpoints endpoint) {
-  MINERVA_ASSIGN(const Json json, wire::parse_json(body));
+Result<Json> read_object(std::string_view body) {
+  MINERVA_ASSIGN(Json json, wire::parse_json(body));
   if (!json.is_object()) {
     return fail(ErrorCode::InvalidArgument,
                 fmt::format("the body must be a JSON object, got {}", wire::describe(json)));
   }
+  return json;
+}
+
+Result<Draft> read_draft(const Json& json, const CallContext& context, Endpoints endpoint) {
   Draft draft;
   draft.endpoint = endpoint;
   draft.context = &context;
@@ -176,7 +181,8 @@ Result<Draft> read_draft(std::string_view body, const CallContext& context, Endp
 }
 
 Result<Call> make_call(std::string_view body, const CallContext& context, Endpoints endpoint) {
-  MINERVA_ASSIGN(Draft draft, read_draft(body, context, endpoint));
+  MINERVA_ASSIGN(const Json json, read_object(body));
+  MINERVA_ASSIGN(Draft draft, read_draft(json, context, endpoint));
   Call call;
   call.request = std::move(draft.request);
   call.request.id = (endpoint == kChat ? "chatcmpl-" : "cmpl-") + context.request_id;
@@ -192,9 +198,10 @@ Result<Call> make_call(std::string_view body, const CallContext& context, Endpoi
 
 // The JSON library may throw; nothing that a body can hold makes it (api_fuzz.cc), and an exception
 // must not leave this room.
-Result<Call> parse(std::string_view body, const CallContext& context, Endpoints endpoint) {
+template <class Read>
+std::invoke_result_t<Read> guarded(Read read) {
   try {
-    return make_call(body, context, endpoint);
+    return read();
   } catch (const std::bad_alloc&) {
     return fail(ErrorCode::OutOfMemory, "no memory to read the request");
   } catch (const std::exception& exception) {
@@ -205,11 +212,27 @@ Result<Call> parse(std::string_view body, const CallContext& context, Endpoints 
 }  // namespace
 
 Result<Call> parse_chat_completion(std::string_view body, const CallContext& context) {
-  return parse(body, context, kChat);
+  return guarded([&] { return make_call(body, context, kChat); });
 }
 
 Result<Call> parse_completion(std::string_view body, const CallContext& context) {
-  return parse(body, context, kCompletions);
+  return guarded([&] { return make_call(body, context, kCompletions); });
+}
+
+Result<serve::Request> parse_route_question(std::string_view body, const CallContext& context) {
+  return guarded([&]() -> Result<serve::Request> {
+    MINERVA_ASSIGN(const Json json, read_object(body));
+    const bool messages = wire::find(json, "messages") != nullptr;
+    if (messages == (wire::find(json, "prompt") != nullptr)) {
+      return fail(ErrorCode::InvalidArgument,
+                  messages ? "the body has 'messages' and 'prompt': give one of them"
+                           : "the body needs 'messages', as a chat, or 'prompt', as a completion");
+    }
+    MINERVA_ASSIGN(Draft draft, read_draft(json, context, messages ? kChat : kCompletions));
+    draft.request.id = "route-" + context.request_id;
+    draft.request.client_id = context.client_id;
+    return std::move(draft.request);
+  });
 }
 
 }  // namespace minerva::api::openai

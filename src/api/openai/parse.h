@@ -12,4 +12,7 @@ namespace minerva::api::openai {
 Result<Call> parse_chat_completion(std::string_view body, const CallContext& context);
 Result<Call> parse_completion(std::string_view body, const CallContext& context);
 
+// The body of either, told apart by `messages` and `prompt`: for who only asks where it would run.
+Result<serve::Request> parse_route_question(std::string_view body, const CallContext& context);
+
 }  // namespace minerva::api::openai

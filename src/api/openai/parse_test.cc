@@ -117,6 +117,23 @@ TEST(Parse, OtherNamesAndOffSwitches) {
   EXPECT_FALSE(parsed(chat(R"(,"backend":"auto")")).request.backend);
 }
 
+TEST(Parse, EnginesByName) {
+  const Call call =
+      parsed(chat(R"(,"backend":"remote:office","fallback":["native","remote:b.c-1"])"));
+  EXPECT_EQ(call.request.backend, "remote:office");
+  EXPECT_EQ(call.request.fallback, (std::vector<std::string>{"native", "remote:b.c-1"}));
+  EXPECT_EQ(refused(chat(R"(,"backend":"remote:../x")")).param, "backend");
+  EXPECT_EQ(refused(chat(R"(,"backend":"-m")")).param, "backend");
+  EXPECT_EQ(refused(chat(R"(,"fallback":"native")")).param, "fallback");
+  EXPECT_EQ(refused(chat(R"(,"fallback":["native","auto"])")).param, "fallback[1]");
+  EXPECT_EQ(refused(chat(R"(,"fallback":["native",7])")).param, "fallback[1]");
+  EXPECT_TRUE(
+      parsed(chat(R"(,"fallback":["a","b","c","d","e","f","g","h"])")).request.fallback.size() ==
+      8);
+  EXPECT_EQ(refused(chat(R"(,"fallback":["a","b","c","d","e","f","g","h","i"])")).message,
+            "'fallback' may name 8 engines, got 9");
+}
+
 TEST(Parse, WhatAsksForNothingPasses) {
   const Call call = parsed(
       chat(R"(,"n":1,"tools":[],"tool_choice":"auto","logprobs":false,"top_logprobs":0,"stop":[],)"
