@@ -47,6 +47,17 @@ const std::vector<TokenId>& prompt_ids(const GenerateRequest& request) {
   return std::get<std::vector<TokenId>>(request.prompt.front());
 }
 
+// What a request gets beside others against what it gets alone. Where answers may depend on the
+// batch, as many tokens are all that is promised.
+void expect_same(const InferenceBackend& engine, const std::vector<TokenId>& beside_others,
+                 const std::vector<TokenId>& alone) {
+  if (engine.capabilities().load_invariant == Support::Yes) {
+    EXPECT_EQ(beside_others, alone);
+  } else {
+    EXPECT_EQ(beside_others.size(), alone.size());
+  }
+}
+
 // A stream that pauses its sequence after four events.
 std::shared_ptr<GenerationStream> small_stream() { return std::make_shared<GenerationStream>(4); }
 
@@ -366,7 +377,7 @@ TEST_P(BackendConformance, CancelledWhileItRuns) {
     EXPECT_EQ(got.end->outcome, Outcome::Cancelled);
     EXPECT_LT(got.end->usage.completion_tokens, 200U);
     // Its neighbour notices nothing.
-    EXPECT_EQ(record(*other).ids(), alone);
+    expect_same(*engine, record(*other).ids(), alone);
   }
 }
 
@@ -379,7 +390,7 @@ TEST_P(BackendConformance, ASlowReaderPausesOnlyItself) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(run(*engine, greedy(*engine, 100)).token_count(), 100U);
   EXPECT_TRUE(slow->paused());
   const Recording got = record(*slow);
-  EXPECT_EQ(got.ids(), alone);  // nothing lost, nothing twice
+  expect_same(*engine, got.ids(), alone);  // nothing lost, nothing twice
   EXPECT_EQ(got.end->outcome, Outcome::Done);
 }
 
@@ -428,9 +439,14 @@ TEST_P(BackendConformance, SixteenAtOnceGetWhatEachGetsAlone) {
     streams.push_back(std::make_shared<GenerationStream>());
     ASSERT_TRUE(engine->generate(request, streams.back()));
   }
+  std::size_t same = 0;
   for (std::size_t i = 0; i < kRequests; ++i) {
-    EXPECT_EQ(record(*streams[i]).ids(), alone[i]) << "request " << i;
+    const auto ids = record(*streams[i]).ids();
+    expect_same(*engine, ids, alone[i]);
+    same += ids == alone[i] ? 1 : 0;
   }
+  // Rounding tips a near tie now and then; answers that were mixed up would all be others.
+  EXPECT_GT(same, kRequests / 2);
 }
 
 }  // namespace

@@ -151,6 +151,8 @@ void Generation::take_events(Part& part, const Result<void>& read) {
     if (ended_ || part.done) return;
   }
   if (read) return;
+  // What it says once all is there changes nothing.
+  if (choices_ended(part)) return finish_part(part);
   // What the readers of fields refuse is the engine's fault here, not the client's.
   if (read.error().origin == "minerva") return fail_with(read.error().message);
   fail_with(read.error());

@@ -15,8 +15,8 @@ namespace {
 constexpr Duration kTick = std::chrono::milliseconds(25);
 constexpr Duration kPoll = std::chrono::milliseconds(15);  // between two looks while it starts
 constexpr Duration kHealthMax = std::chrono::seconds(2);
-// For cancelled calls to be noticed by the engine before it is told to stop.
-constexpr Duration kSettleMax = std::chrono::seconds(2);
+// The loop does this in microseconds; it is a bound, not a wait.
+constexpr Duration kSweepMax = std::chrono::seconds(10);
 // An engine that runs already (no child) is asked so often before a failure to connect counts.
 constexpr Duration kUnreachableMax = std::chrono::seconds(5);
 
@@ -237,30 +237,36 @@ void ChildSession::end_all(EndEvent::Outcome outcome, const std::optional<Error>
   for (const auto& generation : running) generation->end(outcome, error);
 }
 
-void ChildSession::kill() {
-  abandoned_ = true;
+void ChildSession::close_on_loop() {
   loop_.post([self = shared_from_this()] {
     self->closed_ = error_of(self->options_, ErrorCode::Unavailable, "the engine was stopped");
     self->end_all(EndEvent::Outcome::Cancelled, {});
+    const std::lock_guard lock(self->idle_mutex_);
+    self->swept_ = true;
+    self->idle_.notify_all();
   });
+}
+
+void ChildSession::kill() {
+  abandoned_ = true;
+  close_on_loop();
   if (child_ != nullptr) child_->kill();
 }
 
 void ChildSession::take_down(Duration grace) {
   abandoned_ = true;
-  const auto wait_for_idle = [&](Duration time_max) {
+  {
     std::unique_lock lock(idle_mutex_);
-    idle_.wait_for(lock, time_max, [&] { return counters_->running == 0 || !alive(); });
-  };
-  if (grace > Duration::zero()) wait_for_idle(grace);
-  loop_.post([self = shared_from_this()] {
-    self->closed_ = error_of(self->options_, ErrorCode::Unavailable, "the engine was stopped");
-    self->end_all(EndEvent::Outcome::Cancelled, {});
-  });
-  wait_for_idle(kSettleMax);
+    idle_.wait_for(lock, grace, [&] { return counters_->running == 0 || !alive(); });
+  }
+  close_on_loop();
+  {
+    std::unique_lock lock(idle_mutex_);
+    idle_.wait_for(lock, kSweepMax, [&] { return swept_; });
+  }
   if (upstream_ != nullptr) {
-    // Cancelled calls have closed their connections by then, so that the engine idles: some hang
-    // when they are told to stop while they compute.
+    // Closes what is left open, so that the engine idles: some hang when they are told to stop
+    // while they compute.
     upstream_->fail_all(error_of(options_, ErrorCode::Cancelled, "the engine stops"));
   }
   if (child_ != nullptr) static_cast<void>(child_->stop(options_.ladder));

@@ -52,11 +52,12 @@ class ChildSession : public std::enable_shared_from_this<ChildSession> {
   Result<void> check_alive(SteadyTime until, std::string_view doing) const;
   void settle_capabilities();
   void wait_a_moment() const;
-  void tick();  // on the loop's thread
+  void close_on_loop();  // ends what runs; what is submitted later ends at once
+  void tick();           // on the loop's thread
   void end_all(EndEvent::Outcome outcome, const std::optional<Error>& error);  // the same
   void on_ended(const std::shared_ptr<Generation>& generation);                // the same
 
-  const ChildBackendOptions& options_;
+  const ChildBackendOptions options_;  // its own: work on the loop may outlive the backend
   LaunchPlan plan_;
   UpstreamLoop& loop_;
   const Clock& clock_;
@@ -74,7 +75,8 @@ class ChildSession : public std::enable_shared_from_this<ChildSession> {
   std::optional<Error> closed_;  // ends what is submitted from now on
 
   std::mutex idle_mutex_;
-  std::condition_variable idle_;  // a generation has ended
+  std::condition_variable idle_;  // a generation has ended, or all have
+  bool swept_ = false;            // nothing runs any more, and nothing will; under idle_mutex_
 };
 
 }  // namespace minerva::backend

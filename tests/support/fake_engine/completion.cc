@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,7 @@
 
 #include "backend/fake/fake_model.h"
 #include "base/utf8.h"
+#include "support/fake_engine/llama_events.h"
 
 namespace minerva::fake_engine {
 namespace {
@@ -60,28 +62,50 @@ std::optional<std::vector<TokenId>> prompt_of(const Json& request, bool chat) {
 // One answer. Text is sent by whole characters, as llama-server does.
 class Answer {
  public:
-  Answer(State& state, Connection& connection, const Json& request, bool chat,
-         std::vector<TokenId> prompt)
-      : options_(state.options),
+  Answer(const State& state, const Options& options, Connection& connection, const Json& request,
+         Dialect dialect, std::vector<TokenId> prompt)
+      : options_(options),
         connection_(connection),
-        chat_(chat),
+        chat_(dialect == Dialect::Chat),
+        llama_(dialect == Dialect::Llama),
         streams_(request.value("stream", false)),
         usage_(request.contains("stream_options") &&
                request["stream_options"].value("include_usage", false)),
-        max_tokens_(request.value("max_tokens", std::uint64_t{1} << 40)),
+        max_tokens_(request.value(llama_ ? "n_predict" : "max_tokens", std::uint64_t{1} << 40)),
         ignore_end_(request.value("ignore_eos", false)),
         model_(options_.end_one_in, options_.script),
         prefix_(std::move(prompt)),
         prompt_tokens_(prefix_.size()),
-        id_(fmt::format("cmpl-{}", state.requests.load())) {}
+        id_(fmt::format("cmpl-{}", state.requests.load())) {
+    if (!llama_) return;
+    sampling_ = llama_sampling(request);
+    seed_ = request.value("seed", std::uint64_t{0});
+    probabilities_ = request.value("n_probs", std::size_t{0});
+  }
 
   bool run() {
     if (streams_ && !connection_.begin_stream()) return false;
+    if (streams_ && !options_.raw.empty()) {
+      connection_.chunk(options_.raw);
+      connection_.end_stream();
+      return false;
+    }
+    if (streams_ && options_.zero_work > 0) return pour();
+    if (streams_ && options_.lie == "endless_line") {
+      connection_.chunk("data: ");
+      const std::string block(std::size_t{1} << 16, 'x');
+      while (connection_.chunk(block)) {
+      }
+      return false;
+    }
     if (streams_ && chat_ && !piece("", "assistant")) return false;
     while (true) {
       const std::uint64_t made = prefix_.size() - prompt_tokens_;
       if (made >= max_tokens_ || prefix_.size() >= options_.context_size) return finish("length");
-      const TokenId next = model_.candidates(prefix_, made, ignore_end_).front().id;
+      candidates_ = model_.candidates(prefix_, made, ignore_end_);
+      chosen_ =
+          llama_ ? FakeModel::choose(candidates_, sampling_, seed_, 0, made) : candidates_.front();
+      const TokenId next = chosen_.id;
       if (next == FakeModel::kEnd) return finish("stop");
       if (!fault(made, next)) return false;
       std::this_thread::sleep_for(options_.token_delay);
@@ -104,7 +128,9 @@ class Answer {
     const bool inside = (next & 0xc0) == 0x80 && next < 256;
     if (options_.die_inside_character && inside) {
       // A valid head of an event, and then the first byte of the character alone.
-      connection_.send("40\r\ndata: {\"choices\":[{\"index\":0,\"text\":\"" + held_);
+      const char* head = llama_ ? "40\r\ndata: {\"index\":0,\"content\":\""
+                                : "40\r\ndata: {\"choices\":[{\"index\":0,\"text\":\"";
+      connection_.send(head + held_);
       ::_exit(1);
     }
     if (number != 3) return true;
@@ -122,6 +148,17 @@ class Answer {
     return true;
   }
 
+  // The relay is measured with these.
+  bool pour() {
+    std::string block;
+    for (std::uint64_t i = 0; i < std::min(options_.zero_work, max_tokens_); ++i) {
+      block = llama_token("a", 'a', i + 1, prompt_tokens_).dump();
+      if (!connection_.event(block)) return false;
+    }
+    return connection_.event(llama_last("limit", options_.zero_work, prompt_tokens_).dump()) &&
+           connection_.end_stream();
+  }
+
   bool give(const std::string& bytes) {
     held_ += bytes;
     const std::size_t whole = held_.size() - utf8_incomplete_suffix(held_);
@@ -133,7 +170,8 @@ class Answer {
   }
 
   bool piece(const std::string& text, const char* role = nullptr) {
-    Json choice = {{"index", 0}, {"finish_reason", nullptr}};
+    if (llama_) return llama_piece(text);
+    Json choice = {{"index", options_.lie == "choice" ? 7 : 0}, {"finish_reason", nullptr}};
     if (chat_) {
       choice["delta"] =
           role == nullptr ? Json{{"content", text}} : Json{{"role", role}, {"content", nullptr}};
@@ -145,7 +183,31 @@ class Answer {
     return connection_.event(head(Json::array({std::move(choice)})).dump());
   }
 
+  bool llama_piece(const std::string& text) {
+    const std::size_t made = prefix_.size() - prompt_tokens_;
+    const TokenId token = options_.lie == "ids" ? 1'000'000'000 : prefix_.back();
+    Json event =
+        llama_token(text, token, options_.lie == "count" ? made + 100'000 : made, prompt_tokens_);
+    if (options_.lie == "choice") event["index"] = 7;
+    if (probabilities_ > 0) add_logprobs(event, chosen_, candidates_, probabilities_);
+    return connection_.event(event.dump());
+  }
+
   bool finish(const char* reason) {
+    if (llama_) {
+      const bool itself = std::string_view(reason) == "stop";
+      const std::size_t made = prefix_.size() - prompt_tokens_;
+      const std::size_t said = options_.lie == "usage" ? 0 : made;
+      // The end's own token is an event of its own.
+      if (itself) {
+        const Json end = llama_token("", FakeModel::kEnd, made + 1, prompt_tokens_);
+        if (!connection_.event(end.dump())) return false;
+      }
+      const Json last = llama_last(itself ? "eos" : "limit", itself && said > 0 ? said + 1 : said,
+                                   options_.lie == "usage" ? 0 : prompt_tokens_);
+      if (options_.bad_sse != "no_done" && !connection_.event(last.dump())) return false;
+      return connection_.end_stream();
+    }
     whole_ += utf8_replace_invalid(held_);
     if (!streams_) {
       Json choice = {{"index", 0}, {"finish_reason", reason}};
@@ -172,7 +234,8 @@ class Answer {
   }
 
   Json head(Json choices) const {
-    return {{"id", id_},
+    const bool other = options_.lie == "other_id" && prefix_.size() - prompt_tokens_ == 3;
+    return {{"id", other ? "cmpl-other" : id_},
             {"object", chat_ ? "chat.completion.chunk" : "text_completion"},
             {"created", 0},
             {"model", options_.model},
@@ -189,6 +252,7 @@ class Answer {
   const Options& options_;
   Connection& connection_;
   const bool chat_;
+  const bool llama_;
   const bool streams_;
   const bool usage_;
   const std::uint64_t max_tokens_;
@@ -197,9 +261,24 @@ class Answer {
   std::vector<TokenId> prefix_;
   const std::size_t prompt_tokens_;
   const std::string id_;
+  backend::SamplingParams sampling_;
+  std::uint64_t seed_ = 0;
+  std::size_t probabilities_ = 0;
+  std::vector<backend::FakeCandidate> candidates_;
+  backend::FakeCandidate chosen_;
   std::string held_;   // the beginning of a character
   std::string whole_;  // the text so far
 };
+
+Options without_faults(Options options) {
+  options.hang_at = options.spin_at = options.sigstop_at = options.die_at = std::nullopt;
+  options.die_inside_character = false;
+  options.zero_work = 0;
+  options.raw.clear();
+  options.bad_sse.clear();
+  options.lie.clear();
+  return options;
+}
 
 }  // namespace
 
@@ -207,8 +286,23 @@ std::string error_body(int status, std::string_view type, std::string_view messa
   return Json{{"error", {{"message", message}, {"type", type}, {"code", status}}}}.dump();
 }
 
-bool answer_completion(State& state, Connection& connection, std::string_view body, bool chat) {
-  const std::string& lie = state.options.lie;
+bool answer_completion(State& state, Connection& connection, std::string_view body,
+                       Dialect dialect) {
+  ++state.requests;
+  const bool honest =
+      static_cast<std::uint64_t>(state.requests.load()) <= state.options.honest_requests;
+  const Options options = honest ? without_faults(state.options) : state.options;
+  const std::string& lie = options.lie;
+  if (lie == "status") {
+    return connection.reply(
+        500, error_body(500, "server_error",
+                        "cannot read /home/somebody/model.gguf from 10.0.0.7:8080\nTraceback"));
+  }
+  if (lie == "gzip") {
+    return connection.send(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n"
+        "Content-Length: 4\r\n\r\n\x1f\x8b\x08");
+  }
   if (lie == "health") hang();
   if (lie == "redirect") {
     return connection.send(
@@ -235,8 +329,8 @@ bool answer_completion(State& state, Connection& connection, std::string_view bo
     return false;
   }
   const Json request = Json::parse(body, nullptr, /*allow_exceptions=*/false);
-  const auto prompt =
-      request.is_object() ? prompt_of(request, chat) : std::optional<std::vector<TokenId>>();
+  const auto prompt = request.is_object() ? prompt_of(request, dialect == Dialect::Chat)
+                                          : std::optional<std::vector<TokenId>>();
   if (!prompt) {
     return connection.reply(400, error_body(400, "invalid_request_error", "no prompt"));
   }
@@ -248,9 +342,8 @@ bool answer_completion(State& state, Connection& connection, std::string_view bo
                   {"n_ctx", state.options.context_size}};
     return connection.reply(400, Json{{"error", std::move(error)}}.dump());
   }
-  ++state.requests;
   ++state.running;
-  const bool keep = Answer(state, connection, request, chat, *prompt).run();
+  const bool keep = Answer(state, options, connection, request, dialect, *prompt).run();
   --state.running;
   return keep;
 }

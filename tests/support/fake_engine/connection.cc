@@ -26,6 +26,8 @@ std::string_view reason(int status) {
       return "Found";
     case 400:
       return "Bad Request";
+    case 401:
+      return "Unauthorized";
     case 404:
       return "Not Found";
     case 503:
@@ -61,6 +63,11 @@ std::optional<HttpRequest> Connection::read() {
   if (const auto at = names.find("\r\ncontent-length:"); at != std::string::npos) {
     const std::size_t digits = names.find_first_not_of(' ', at + 17);
     std::from_chars(names.data() + digits, names.data() + names.size(), length);
+  }
+  constexpr std::string_view kBearer = "\r\nauthorization: bearer ";
+  if (const auto at = names.find(kBearer); at != std::string::npos) {
+    const std::size_t begin = at + kBearer.size();
+    request.key = head.substr(begin, head.find('\r', begin) - begin);
   }
   buffered_.erase(0, head_end + 4);
   while (buffered_.size() < length) {

@@ -11,6 +11,7 @@ namespace minerva::fake_engine {
 struct HttpRequest {
   std::string method;
   std::string path;
+  std::string key;  // of a bearer token
   std::string body;
 };
 

@@ -1,10 +1,12 @@
-// fake_engine: speaks what llama-server speaks (chat and text completions, health, models), with an
+// fake_engine: speaks what llama-server speaks (chat and text completions, its own /completion,
+// health, models), with an
 // answer that is a function of the whole prompt, and with every fault that a supervisor must live
 // through, each ordered by a flag (options.h). Prints "listening on PORT" once it accepts.
 #include <arpa/inet.h>
 #include <fmt/core.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -25,20 +27,29 @@ bool route(State& state, Connection& connection, const HttpRequest& request) {
                                              state.running.load(), state.requests.load()));
   }
   const bool chat = request.path == "/v1/chat/completions";
-  const bool known = request.path == "/health" || request.path == "/v1/models" || chat ||
-                     request.path == "/v1/completions";
+  const bool llama = request.path == "/completion";
+  const bool known = request.path == "/health" || request.path == "/v1/models" ||
+                     request.path == "/props" || chat || llama || request.path == "/v1/completions";
   if (!known) return connection.reply(404, error_body(404, "not_found_error", "File Not Found"));
   if (!state.ready) {
     return connection.reply(503, error_body(503, "unavailable_error", "Loading model"));
   }
   if (request.path == "/health") return connection.reply(200, "{\"status\":\"ok\"}");
+  if (!state.options.key.empty() && request.key != state.options.key) {
+    return connection.reply(401, error_body(401, "authentication_error", "Invalid API Key"));
+  }
+  if (request.path == "/props") {
+    return connection.reply(200, fmt::format("{{\"default_generation_settings\":{{\"n_ctx\":{}}}}}",
+                                             state.options.context_size));
+  }
   if (request.path == "/v1/models") {
     return connection.reply(
         200,
         fmt::format("{{\"object\":\"list\",\"data\":[{{\"id\":\"{}\",\"object\":\"model\"}}]}}",
                     state.options.model));
   }
-  return answer_completion(state, connection, request.body, chat);
+  const Dialect dialect = chat ? Dialect::Chat : llama ? Dialect::Llama : Dialect::Text;
+  return answer_completion(state, connection, request.body, dialect);
 }
 
 int listen_on(unsigned port) {
@@ -49,6 +60,19 @@ int listen_on(unsigned port) {
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+  if (::bind(listener, generic, sizeof(address)) != 0 || ::listen(listener, 64) != 0) {
+    std::perror("fake_engine: cannot listen");
+    std::exit(1);
+  }
+  return listener;
+}
+
+int listen_at(const std::string& path) {
+  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
   const auto* generic = reinterpret_cast<const sockaddr*>(&address);
   if (::bind(listener, generic, sizeof(address)) != 0 || ::listen(listener, 64) != 0) {
     std::perror("fake_engine: cannot listen");
@@ -91,10 +115,15 @@ int run(Options options) {
   }
   if (options.grandchild) leave_grandchild();
 
-  const int listener = listen_on(options.port);
+  const bool tcp = options.socket.empty();
+  const int listener = tcp ? listen_on(options.port) : listen_at(options.socket);
   const auto state = std::make_shared<State>();
   state->options = std::move(options);
-  fmt::print("listening on {}\n", port_of(listener));
+  if (tcp) {
+    fmt::print("listening on {}\n", port_of(listener));
+  } else {
+    fmt::print("listening on {}\n", state->options.socket);
+  }
   std::fflush(stdout);
   // Ends by a signal only, so its threads are never joined; they are kept to be somebody's.
   std::list<std::thread> threads;

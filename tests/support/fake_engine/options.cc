@@ -3,7 +3,9 @@
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <string_view>
 
@@ -16,6 +18,18 @@ std::uint64_t number(std::string_view text) {
   return value;
 }
 
+std::string first_line(const char* path) {
+  std::ifstream in(path);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+std::string contents(const char* path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 }  // namespace
 
 Options parse_options(int argc, char** argv) {
@@ -26,6 +40,11 @@ Options parse_options(int argc, char** argv) {
   };
   const std::map<std::string_view, std::function<void(const char*)>> with_value = {
       {"--port", [&](auto v) { options.port = static_cast<unsigned>(number(v)); }},
+      {"--socket", [&](auto v) { options.socket = v; }},
+      {"--api-key-file", [&](auto v) { options.key = first_line(v); }},
+      {"--zero-work", [&](auto v) { options.zero_work = number(v); }},
+      {"--raw", [&](auto v) { options.raw = contents(v); }},
+      {"--honest-requests", [&](auto v) { options.honest_requests = number(v); }},
       {"--model", [&](auto v) { options.model = v; }},
       {"--ctx-size", [&](auto v) { options.context_size = number(v); }},
       {"--end-one-in", [&](auto v) { options.end_one_in = static_cast<std::uint32_t>(number(v)); }},
