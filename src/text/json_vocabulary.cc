@@ -255,7 +255,7 @@ Result<void> JsonVocabulary::read_special_tokens(const TokenizerFiles& files) {
     if (!source_.missing) {
       return broken_tokenizer(fmt::format("model.unk_token {} is no token", quoted_piece(unknown)));
     }
-    if (!source_.unk) source_.unk = source_.missing;
+    source_.unk = source_.missing;
     const std::uint64_t id = *source_.missing;
     if (source_.char_bpe && id != source_.bos && id != source_.eos) source_.kinds[id] = kUnknown;
   }

@@ -25,11 +25,11 @@ inline constexpr std::size_t kEncodeBytesMax = std::size_t{1} << 30;
 
 // What a model folder says about its tokenizer: the bytes of files, each empty where there is none.
 struct TokenizerFiles {
-  std::string_view tokenizer;           // tokenizer.json
-  std::string_view tokenizer_config;    // tokenizer_config.json
-  std::string_view special_tokens_map;  // special_tokens_map.json
-  std::string_view generation_config;   // generation_config.json
-  std::string_view config;              // config.json
+  std::string_view tokenizer = {};           // tokenizer.json
+  std::string_view tokenizer_config = {};    // tokenizer_config.json
+  std::string_view special_tokens_map = {};  // special_tokens_map.json
+  std::string_view generation_config = {};   // generation_config.json
+  std::string_view config = {};              // config.json
 };
 
 struct EncodeOptions {

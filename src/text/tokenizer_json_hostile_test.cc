@@ -1,0 +1,488 @@
+// Files of model folders that lie, or that need what is not here: each is refused with a typed
+// error that names the place. None crashes.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "text/tokenizer.h"
+#include "text/tokenizer_json_reader.h"
+
+namespace minerva::text {
+namespace {
+
+using json = nlohmann::json;
+using Ids = std::vector<TokenId>;
+
+json added(int id, const char* content, bool special) {
+  return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+          {"rstrip", false}, {"normalized", false}, {"special", special}};
+}
+
+// A working byte-level tokenizer: a b c ab abc <end>.
+json bytes() {
+  return {{"added_tokens", json::array({added(5, "<end>", true)})},
+          {"normalizer", nullptr},
+          {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}}},
+          {"post_processor", nullptr},
+          {"decoder", {{"type", "ByteLevel"}}},
+          {"model",
+           {{"type", "BPE"},
+            {"vocab", {{"a", 0}, {"b", 1}, {"c", 2}, {"ab", 3}, {"abc", 4}}},
+            {"merges", json::array({"a b", json::array({"ab", "c"})})}}}};
+}
+
+// A working one of characters.
+json characters() {
+  json out = bytes();
+  out["pre_tokenizer"] = {{"type", "Metaspace"}, {"prepend_scheme", "never"}};
+  out["decoder"] = {{"type", "Metaspace"}};
+  return out;
+}
+
+Result<std::shared_ptr<const Tokenizer>> make(const json& document, TokenizerFiles files = {}) {
+  const std::string text = document.dump();
+  files.tokenizer = text;
+  return Tokenizer::from_json(files);
+}
+
+struct Case {
+  const char* what;
+  std::function<json()> make;
+  std::function<void(json&)> spoil;
+  ErrorCode code;
+  std::vector<const char*> said;
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.what; }
+
+class HostileTokenizerJson : public testing::TestWithParam<Case> {};
+
+TEST_P(HostileTokenizerJson, IsRefusedByName) {
+  json document = GetParam().make();
+  ASSERT_TRUE(make(document)) << "the case must spoil a tokenizer that works";
+  GetParam().spoil(document);
+  const auto tokenizer = make(document);
+  ASSERT_FALSE(tokenizer) << GetParam().what;
+  EXPECT_EQ(tokenizer.error().code, GetParam().code) << tokenizer.error().message;
+  for (const char* text : GetParam().said) {
+    EXPECT_NE(tokenizer.error().message.find(text), std::string::npos) << tokenizer.error().message;
+  }
+}
+
+constexpr ErrorCode kBroken = ErrorCode::InvalidModel;
+constexpr ErrorCode kUnknown = ErrorCode::Unsupported;
+
+json template_of(const json& single) {
+  return {{"type", "TemplateProcessing"},
+          {"single", single},
+          {"special_tokens", {{"<end>", {{"ids", json::array({5})}}}}}};
+}
+const json kEnd = {{"SpecialToken", {{"id", "<end>"}}}};
+const json kText = {{"Sequence", {{"id", "A"}}}};
+
+INSTANTIATE_TEST_SUITE_P(
+    Lies, HostileTokenizerJson,
+    testing::Values(
+        Case{"no object", bytes, [](json& d) { d = json::array(); }, kBroken, {"no object"}},
+        Case{"no model", bytes, [](json& d) { d.erase("model"); }, kBroken, {"no model"}},
+        Case{"no vocab",
+             bytes,
+             [](json& d) { d["model"].erase("vocab"); },
+             kBroken,
+             {"model.vocab is missing"}},
+        Case{"no merges",
+             bytes,
+             [](json& d) { d["model"].erase("merges"); },
+             kBroken,
+             {"model.merges is empty"}},
+        Case{"an empty vocab",
+             characters,
+             [](json& d) {
+               d["model"]["vocab"] = json::object();
+               d["model"]["merges"] = json::array();
+               d["added_tokens"] = json::array();
+             },
+             kBroken,
+             {"has 0 tokens"}},
+        Case{"an id twice",
+             bytes,
+             [](json& d) { d["model"]["vocab"]["x"] = 3; },
+             kBroken,
+             {"\"ab\"", "\"x\"", "the id 3"}},
+        Case{"an id over 2^31",
+             bytes,
+             [](json& d) { d["model"]["vocab"]["x"] = 2147483648u; },
+             kBroken,
+             {"model.vocab[\"x\"] is 2147483648", "1048576"}},
+        Case{"an id over 2^64",
+             bytes,
+             [](json& d) { d["model"]["vocab"]["x"] = 1e30; },
+             kBroken,
+             {"model.vocab[\"x\"]", "no id"}},
+        Case{"a negative id",
+             bytes,
+             [](json& d) { d["model"]["vocab"]["x"] = -1; },
+             kBroken,
+             {"model.vocab[\"x\"]: -1 is no id"}},
+        Case{"a text as an id",
+             bytes,
+             [](json& d) { d["model"]["vocab"]["x"] = "9"; },
+             kBroken,
+             {"model.vocab[\"x\"]"}},
+        Case{"a list as an id",
+             bytes,
+             [](json& d) { d["model"]["vocab"]["x"] = json::array({9}); },
+             kBroken,
+             {"model.vocab[\"x\"]"}},
+        Case{"a merge of an absent token",
+             bytes,
+             [](json& d) { d["model"]["merges"].push_back("a x"); },
+             kBroken,
+             {"model.merges[2] needs \"x\""}},
+        Case{"a merge into an absent token",
+             bytes,
+             [](json& d) { d["model"]["merges"].push_back("b a"); },
+             kBroken,
+             {"model.merges[2] needs \"ba\""}},
+        Case{"a merge that only an added token could be",
+             bytes,
+             [](json& d) { d["model"]["merges"].push_back("<end> a"); },
+             kBroken,
+             {"needs \"<end>\""}},
+        Case{"a merge without a space",
+             bytes,
+             [](json& d) { d["model"]["merges"].push_back("ab"); },
+             kBroken,
+             {"model.merges[2]", "\"ab\""}},
+        Case{"a merge of three",
+             bytes,
+             [](json& d) { d["model"]["merges"].push_back("a b c"); },
+             kBroken,
+             {"model.merges[2]"}},
+        Case{"a pair of one",
+             bytes,
+             [](json& d) { d["model"]["merges"].push_back(json::array({"a"})); },
+             kBroken,
+             {"model.merges[2]"}},
+        Case{"a pair of three",
+             bytes,
+             [](json& d) { d["model"]["merges"].push_back(json::array({"a", "b", "c"})); },
+             kBroken,
+             {"model.merges[2]"}},
+        Case{"a merge that is a number",
+             bytes,
+             [](json& d) { d["model"]["merges"].push_back(7); },
+             kBroken,
+             {"model.merges[2]"}},
+        Case{"a merge that is an object",
+             bytes,
+             [](json& d) { d["model"]["merges"].push_back(json::object({{"a", "b"}})); },
+             kBroken,
+             {"model.merges[2]"}},
+        Case{"an added token at another's id",
+             bytes,
+             [](json& d) { d["added_tokens"].push_back(added(2, "<x>", true)); },
+             kBroken,
+             {"added_tokens[1] (\"<x>\")", "\"c\" already"}},
+        Case{"an added token twice",
+             bytes,
+             [](json& d) { d["added_tokens"].push_back(added(5, "<end>", true)); },
+             kBroken,
+             {"added_tokens[1]", "already"}},
+        Case{"an added token that the vocabulary has elsewhere",
+             bytes,
+             [](json& d) { d["added_tokens"].push_back(added(6, "ab", false)); },
+             kBroken,
+             {"has the id 6", "as 3"}},
+        Case{"an added token without an id",
+             bytes,
+             [](json& d) { d["added_tokens"][0].erase("id"); },
+             kBroken,
+             {"added_tokens[0]: its id"}},
+        Case{"an added token far out",
+             bytes,
+             [](json& d) { d["added_tokens"][0]["id"] = 1u << 31; },
+             kBroken,
+             {"added_tokens[0]: its id", "1048576"}},
+        Case{"an added token of a megabyte",
+             bytes,
+             [](json& d) { d["added_tokens"][0]["content"] = std::string(1 << 20, 'x'); },
+             kBroken,
+             {"1048576 bytes", "1024"}},
+        Case{"a flag that is a number",
+             bytes,
+             [](json& d) { d["added_tokens"][0]["lstrip"] = 1; },
+             kBroken,
+             {"added_tokens[0]: lstrip"}},
+        Case{"byte fallback without the bytes",
+             characters,
+             [](json& d) { d["model"]["byte_fallback"] = true; },
+             kBroken,
+             {"byte_fallback", "<0x00>"}},
+        Case{"an unknown token that is none",
+             characters,
+             [](json& d) { d["model"]["unk_token"] = "<unk>"; },
+             kBroken,
+             {"model.unk_token \"<unk>\""}},
+        Case{"a template with an id that is none",
+             bytes,
+             [](json& d) {
+               d["post_processor"] = template_of(json::array({kEnd, kText}));
+               d["post_processor"]["special_tokens"]["<end>"]["ids"] = json::array({99});
+             },
+             kBroken,
+             {"99", "6 tokens"}},
+        Case{"a template without the token",
+             bytes,
+             [](json& d) {
+               d["post_processor"] = template_of(json::array({kEnd, kText}));
+               d["post_processor"].erase("special_tokens");
+             },
+             kBroken,
+             {"special_tokens", "\"<end>\""}},
+        Case{"a template with the text twice",
+             bytes,
+             [](json& d) { d["post_processor"] = template_of(json::array({kText, kText})); },
+             kBroken,
+             {"TemplateProcessing"}},
+        Case{"a Sequence of nothing",
+             bytes,
+             [](json& d) { d["pre_tokenizer"] = {{"type", "Sequence"}}; },
+             kBroken,
+             {"pre_tokenizer", "pretokenizers"}}));
+
+INSTANTIATE_TEST_SUITE_P(
+    NotHere, HostileTokenizerJson,
+    testing::Values(
+        Case{"Unigram",
+             characters,
+             [](json& d) {
+               d["model"] = {{"type", "Unigram"},
+                             {"unk_id", 0},
+                             {"vocab", json::array({json::array({"a", -1.5})})}};
+             },
+             kUnknown,
+             {"model \"Unigram\""}},
+        Case{"WordPiece",
+             characters,
+             [](json& d) { d["model"]["type"] = "WordPiece"; },
+             kUnknown,
+             {"model \"WordPiece\""}},
+        Case{"a normalizer",
+             bytes,
+             [](json& d) { d["normalizer"] = {{"type", "Lowercase"}}; },
+             kUnknown,
+             {"normalizer \"Lowercase\""}},
+        Case{"a normalizer in a sequence",
+             bytes,
+             [](json& d) {
+               d["normalizer"] = {
+                   {"type", "Sequence"},
+                   {"normalizers", json::array({{{"type", "NFC"}}, {{"type", "NFKC"}}})}};
+             },
+             kUnknown,
+             {"normalizer \"NFKC\""}},
+        Case{"another replacement",
+             characters,
+             [](json& d) {
+               d["normalizer"] = {
+                   {"type", "Replace"}, {"pattern", {{"String", "x"}}}, {"content", "y"}};
+             },
+             kUnknown,
+             {"Replace of \"x\"", "\"y\""}},
+        Case{"a pre-tokenizer",
+             bytes,
+             [](json& d) { d["pre_tokenizer"] = {{"type", "BertPreTokenizer"}}; },
+             kUnknown,
+             {"pre_tokenizer \"BertPreTokenizer\""}},
+        Case{"an expression",
+             bytes,
+             [](json& d) {
+               d["pre_tokenizer"] = {{"type", "Split"},
+                                     {"pattern", {{"Regex", "\\p{Han}+"}}},
+                                     {"behavior", "Isolated"}};
+             },
+             kUnknown,
+             {"Split by", "\\p{Han}+"}},
+        Case{"a behaviour",
+             bytes,
+             [](json& d) {
+               d["pre_tokenizer"] = {
+                   {"type", "Split"}, {"pattern", {{"Regex", "\\p{N}"}}}, {"behavior", "Removed"}};
+             },
+             kUnknown,
+             {"behavior \"Removed\""}},
+        Case{"something after ByteLevel",
+             bytes,
+             [](json& d) {
+               d["pre_tokenizer"] = {
+                   {"type", "Sequence"},
+                   {"pretokenizers", json::array({d["pre_tokenizer"], {{"type", "Digits"}}})}};
+             },
+             kUnknown,
+             {"\"Digits\"", "last"}},
+        Case{"a split without ByteLevel",
+             bytes,
+             [](json& d) { d["pre_tokenizer"] = {{"type", "Digits"}}; },
+             kUnknown,
+             {"without a ByteLevel"}},
+        Case{"a prefix space",
+             bytes,
+             [](json& d) { d["pre_tokenizer"]["add_prefix_space"] = true; },
+             kUnknown,
+             {"add_prefix_space"}},
+        Case{"no pre-tokenizer",
+             bytes,
+             [](json& d) { d["pre_tokenizer"] = nullptr; },
+             kUnknown,
+             {"neither ByteLevel nor Metaspace"}},
+        Case{"another mark for spaces",
+             characters,
+             [](json& d) { d["pre_tokenizer"]["replacement"] = "_"; },
+             kUnknown,
+             {"Metaspace", "\"_\""}},
+        Case{"a post-processor",
+             bytes,
+             [](json& d) { d["post_processor"] = {{"type", "BertProcessing"}}; },
+             kUnknown,
+             {"post_processor \"BertProcessing\""}},
+        Case{"two tokens before the text",
+             bytes,
+             [](json& d) { d["post_processor"] = template_of(json::array({kEnd, kEnd, kText})); },
+             kUnknown,
+             {"two tokens"}},
+        Case{"a decoder",
+             bytes,
+             [](json& d) { d["decoder"] = {{"type", "WordPiece"}}; },
+             kUnknown,
+             {"decoder \"WordPiece\""}},
+        Case{"a token that is a word",
+             bytes,
+             [](json& d) { d["added_tokens"][0]["single_word"] = true; },
+             kUnknown,
+             {"added_tokens[0]", "single_word"}},
+        Case{"a suffix of words",
+             bytes,
+             [](json& d) { d["model"]["end_of_word_suffix"] = "</w>"; },
+             kUnknown,
+             {"end_of_word_suffix \"</w>\""}},
+        Case{"dropout",
+             bytes,
+             [](json& d) { d["model"]["dropout"] = 0.1; },
+             kUnknown,
+             {"dropout"}}));
+
+std::string message_of(const Result<std::shared_ptr<const Tokenizer>>& tokenizer) {
+  return tokenizer ? "" : tokenizer.error().message;
+}
+
+TEST(HostileTokenizerBytes, AreNoTokenizer) {
+  const std::string whole = bytes().dump();
+  for (std::size_t length = 0; length < whole.size(); ++length) {
+    EXPECT_FALSE(Tokenizer::from_json({.tokenizer = std::string_view(whole).substr(0, length)}));
+  }
+  EXPECT_TRUE(Tokenizer::from_json({.tokenizer = whole}));
+  // nlohmann's tree would keep one of two equal keys and say nothing.
+  const auto twice = [&](const std::string& key) {
+    std::string text = whole;
+    const std::size_t at = text.find(key);
+    text.insert(at, key + ",");
+    return message_of(Tokenizer::from_json({.tokenizer = text}));
+  };
+  EXPECT_NE(twice("\"ab\":3").find("\"ab\" twice"), std::string::npos) << twice("\"ab\":3");
+  EXPECT_NE(twice("\"type\":\"BPE\"").find("there twice"), std::string::npos);
+  EXPECT_NE(twice("\"normalizer\":null").find("there twice"), std::string::npos);
+}
+
+TEST(HostileTokenizerBytes, DepthAndSizeAreBounded) {
+  for (const char* where :
+       {"{\"x\":", "{\"model\":{\"x\":", "{\"model\":{\"vocab\":", "{\"model\":{\"merges\":"}) {
+    std::string deep = where;
+    deep.append(2'000'000, '[');
+    EXPECT_FALSE(Tokenizer::from_json({.tokenizer = deep})) << where;
+  }
+  std::string objects = "{\"model\":{\"vocab\":[";
+  for (int i = 0; i < 500'000; ++i) objects += "{\"a\":";
+  EXPECT_FALSE(Tokenizer::from_json({.tokenizer = objects}));
+  const std::string large(kTokenizerJsonBytesMax + 1, ' ');
+  const auto refused = Tokenizer::from_json({.tokenizer = large});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::TooLarge);
+}
+
+TEST(TokenizerFilesTest, GapsAreTokensThatNothingBecomes) {
+  json document = bytes();
+  document["added_tokens"].push_back(added(9, "<far>", false));
+  const auto tokenizer = make(document);
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  EXPECT_EQ((*tokenizer)->vocab_size(), 10u);
+  EXPECT_EQ((*tokenizer)->kind(7), TokenKind::Unused);
+  EXPECT_EQ((*tokenizer)->token_bytes(7), "");
+  EXPECT_EQ((*tokenizer)->encode("ab<far>c"), (Ids{3, 9, 2}));
+}
+
+TEST(TokenizerFilesTest, OfEqualMergesTheLastCounts) {
+  json document = bytes();
+  document["model"]["vocab"]["bc"] = 6;
+  document["model"]["merges"] = {"a b", "b c", "a b"};
+  EXPECT_EQ((*make(document))->encode("abc"), (Ids{0, 6}));
+}
+
+TEST(TokenizerFilesTest, SpecialTokensAreWrittenInThreeWays) {
+  const auto eos = [](TokenizerFiles files) { return (*make(bytes(), files))->eos(); };
+  EXPECT_EQ(eos({}), std::nullopt);
+  EXPECT_EQ(eos({.tokenizer_config = R"({"eos_token":"<end>"})"}), 5);
+  EXPECT_EQ(eos({.tokenizer_config = R"({"eos_token":{"content":"<end>"}})"}), 5);
+  EXPECT_EQ(eos({.special_tokens_map = R"({"eos_token":"<end>"})"}), 5);
+  EXPECT_EQ(eos({.config = R"({"eos_token_id":5})"}), 5);
+}
+
+TEST(TokenizerFilesTest, EveryEndOfAnswerCounts) {
+  const auto ends = [](TokenizerFiles files) {
+    const auto tokenizer = make(bytes(), files);
+    if (!tokenizer) return Ids{-1};
+    const auto span = (*tokenizer)->end_of_generation();
+    return Ids(span.begin(), span.end());
+  };
+  const char* const config = R"({"eos_token_id":[1,5]})";
+  EXPECT_EQ(ends({.generation_config = R"({"eos_token_id":[5,2]})", .config = config}),
+            (Ids{2, 5}));
+  EXPECT_EQ(ends({.generation_config = "{}", .config = config}), (Ids{1, 5}));
+  EXPECT_EQ(ends({.config = R"({"text_config":{"eos_token_id":3}})"}), (Ids{3}));
+  EXPECT_EQ(ends({.config = R"({"eos_token_id":6})"}), (Ids{-1})) << "is no token";
+  EXPECT_EQ(ends({.config = R"({"eos_token_id":-2})"}), (Ids{-1}));
+  EXPECT_EQ(ends({.config = R"({"eos_token_id":"<end>"})"}), (Ids{-1}));
+  EXPECT_EQ(ends({.config = "[]"}), (Ids{-1}));
+  EXPECT_EQ(ends({.config = "{"}), (Ids{-1}));
+}
+
+TEST(TokenizerFilesTest, TheFlagBeatsThePostProcessor) {
+  json document = bytes();
+  document["post_processor"] = template_of(json::array({kEnd, kText}));
+  const auto ids = [&](std::string_view config) {
+    const auto tokenizer = make(document, {.tokenizer_config = config});
+    return tokenizer ? *(*tokenizer)->encode("ab", {.add_special = true}) : Ids{-1};
+  };
+  EXPECT_EQ(ids(""), (Ids{5, 3}));
+  EXPECT_EQ(ids(R"({"add_bos_token":false})"), (Ids{3}));
+  EXPECT_EQ(ids(R"({"add_bos_token":true,"bos_token":"<end>"})"), (Ids{5, 3}));
+  document["post_processor"] = nullptr;
+  EXPECT_EQ(ids(R"({"add_bos_token":true,"bos_token":"<end>"})"), (Ids{5, 3}));
+  EXPECT_EQ(ids(R"({"add_bos_token":true})"), (Ids{-1})) << "no BOS to add";
+  EXPECT_EQ(ids(""), (Ids{3}));
+}
+
+TEST(TokenizerFilesTest, PlainTextNeverBecomesAControlToken) {
+  json document = bytes();
+  document["added_tokens"].push_back(added(3, "ab", true));
+  const auto tokenizer = make(document);
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  EXPECT_EQ((*tokenizer)->encode("ab<end>"), (Ids{0, 1}));
+  EXPECT_EQ((*tokenizer)->encode("ab<end>", {.parse_special = true}), (Ids{3, 5}));
+}
+
+}  // namespace
+}  // namespace minerva::text

@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""Trains a small tokenizer.json of each kind that src/text reads, and asks PyPI `tokenizers` what
+random texts become with it.
+
+    make_tokenizer_json_goldens.py OUT.json     the kept answers (tests/data/text)
+
+tests/external/tokenizer_json_test.py takes the same tokenizers and many more texts. Everything
+depends on the seeds alone.
+"""
+import json
+import random
+import sys
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import processors, trainers
+
+import make_tokenizer_goldens as random_text
+
+SEED = 21
+VOCABULARY = 420  # byte-level; some 160 merges
+TEXTS = 40
+# Those that a vocabulary of characters has; the trainer's own choice differs from run to run.
+CHARACTERS = set(" \nabcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789.,'\u00e9\u00fc\u4e16\u0431")
+SPECIAL = ["<|end|>", "<s>", "<unk>"]
+WRITTEN = [*SPECIAL, "<left>", "<right>", "<user>", "<both>", "caf\u00e9", "<|end|>", " ", ""]
+
+
+def corpus():
+    rng = random.Random(SEED)
+    return ["".join(random_text.part(rng) for _ in range(30)) for _ in range(300)]
+
+
+def split(expression, behavior="isolated", invert=False):
+    return pre_tokenizers.Split(Regex(expression), behavior, invert)
+
+
+def byte_level(use_regex):
+    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=use_regex)
+
+
+def split_then_bytes(*expressions):
+    return pre_tokenizers.Sequence([*map(split, expressions), byte_level(False)])
+
+
+def add_tokens(tokenizer):
+    """Specials, and tokens with each of the flags."""
+    tokenizer.add_special_tokens(SPECIAL)
+    tokenizer.add_special_tokens([AddedToken("<left>", lstrip=True, special=True),
+                                  AddedToken("<both>", lstrip=True, rstrip=True, special=True)])
+    tokenizer.add_tokens([AddedToken("<right>", rstrip=True, normalized=False),
+                          AddedToken("<user>", normalized=False)])
+
+
+def bytes_kind(pre_tokenizer, normalizer=None, later=()):
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizer
+    if normalizer:
+        tokenizer.normalizer = normalizer
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, show_progress=False,
+                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    tokenizer.train_from_iterator(corpus(), trainer)
+    add_tokens(tokenizer)
+    tokenizer.add_tokens([AddedToken(text, normalized=True) for text in later])
+    return json.loads(tokenizer.to_str())
+
+
+def characters_kind(pre_tokenizer, normalizer, decoder, byte_fallback, fuse_unk=False, later=()):
+    """A BPE over characters, trained on words that begin with U+2581."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
+    trainer = trainers.BpeTrainer(vocab_size=300, show_progress=False,
+                                  special_tokens=["<unk>", "<s>", "</s>"])
+    known = ["".join(c for c in text if c in CHARACTERS) for text in corpus()]
+    tokenizer.train_from_iterator(known, trainer)
+    document = json.loads(tokenizer.to_str())
+    model = document["model"]
+    if byte_fallback:
+        for byte in range(256):
+            model["vocab"][f"<0x{byte:02X}>"] = len(model["vocab"])
+    model["byte_fallback"], model["fuse_unk"] = byte_fallback, fuse_unk
+    document["pre_tokenizer"] = None
+    tokenizer = Tokenizer.from_str(json.dumps(document))
+    if pre_tokenizer:
+        tokenizer.pre_tokenizer = pre_tokenizer
+    if normalizer:
+        tokenizer.normalizer = normalizer
+    tokenizer.decoder = decoder
+    add_tokens(tokenizer)
+    tokenizer.add_tokens([AddedToken(text, normalized=True) for text in later])
+    return json.loads(tokenizer.to_str())
+
+
+def with_merge_lines(document):
+    """The older way to write merges."""
+    document["model"]["merges"] = [" ".join(pair) for pair in document["model"]["merges"]]
+    return document
+
+
+def with_template(document, before, after):
+    tokenizer = Tokenizer.from_str(json.dumps(document))
+    steps = [*([before] if before else []), "$A", *([after] if after else [])]
+    tokens = [(text, tokenizer.token_to_id(text)) for text in (before, after) if text]
+    tokenizer.post_processor = processors.TemplateProcessing(single=" ".join(steps),
+                                                             special_tokens=tokens)
+    return json.loads(tokenizer.to_str())
+
+
+def ignoring_merges(document):
+    document["model"]["ignore_merges"] = True
+    return document
+
+
+def without_bytes(document, fuse):
+    """Byte-level with most bytes over 0x7F missing, and an unknown token for them."""
+    model = document["model"]
+    missing = [c for c in pre_tokenizers.ByteLevel.alphabet() if ord(c) > 0x7F and ord(c) % 3]
+    missing = {c for c in missing if c not in "\u0120\u010a"}  # space and newline
+    kept = [t for t in model["vocab"] if not missing & set(t)]
+    ids = {text: i for i, text in enumerate(kept)}
+    model["vocab"] = ids
+    model["merges"] = [p for p in model["merges"] if p[0] + p[1] in ids]
+    for token in document["added_tokens"]:
+        token["id"] = len(ids)
+        ids[token["content"]] = len(ids)
+    model["unk_token"], model["fuse_unk"] = "<unk>", fuse
+    return document
+
+
+def kinds():
+    pre = random_text.PRE_TOKENIZERS
+    prepend = normalizers.Sequence([normalizers.Prepend("\u2581"),
+                                    normalizers.Replace(" ", "\u2581")])
+    pieces = [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
+    stripping = decoders.Sequence([*pieces, decoders.Strip(content=" ", left=1)])
+
+    def metaspace(scheme, cut):
+        return pre_tokenizers.Metaspace(prepend_scheme=scheme, split=cut)
+
+    gpt2 = bytes_kind(byte_level(True))
+    digits = bytes_kind(pre_tokenizers.Sequence([pre_tokenizers.Digits(True), byte_level(True)]))
+    llama3 = bytes_kind(split_then_bytes(*pre["llama-bpe"]))
+    spm = characters_kind(None, prepend, stripping, True)
+    return {
+        "gpt2": with_merge_lines(gpt2),
+        "digits": digits,
+        "digit runs": bytes_kind(
+            pre_tokenizers.Sequence([pre_tokenizers.Digits(False), byte_level(True)])),
+        "llama3": with_template(ignoring_merges(llama3), "<s>", None),
+        "qwen2, nfc": bytes_kind(split_then_bytes(*pre["qwen2"]), normalizers.NFC(),
+                                 later=["caf\u00e9", "the"]),
+        "default": bytes_kind(split_then_bytes(*pre["default"])),
+        "gpt2 by its expression": bytes_kind(pre_tokenizers.Sequence(
+            [split(pre["gpt-2"][0], "removed", True), byte_level(False)])),
+        "uncut": bytes_kind(byte_level(False)),
+        "bytes missing": without_bytes(bytes_kind(byte_level(True)), False),
+        "bytes missing, fused": without_bytes(bytes_kind(byte_level(True)), True),
+        "spm": with_template(spm, "<s>", "</s>"),
+        "spm without prefix": characters_kind(
+            pre_tokenizers.Split(" ", "merged_with_previous"),
+            normalizers.Replace(" ", "\u2581"), decoders.Sequence(pieces), True),
+        "metaspace": characters_kind(
+            metaspace("always", True), None,
+            decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()]), True,
+            later=["the", "<b>"]),
+        "metaspace first": characters_kind(
+            metaspace("first", False), None,
+            decoders.Metaspace(prepend_scheme="first", split=False), False, fuse_unk=True),
+        "metaspace never": characters_kind(
+            metaspace("never", True), None,
+            decoders.Metaspace(prepend_scheme="never"), False, fuse_unk=False),
+    }
+
+
+def mixed_text(rng, parts):
+    """With special tokens in every place."""
+    return "".join(rng.choice(WRITTEN) if rng.random() < 0.15 else random_text.part(rng)
+                   for _ in range(parts))
+
+
+def goldens():
+    rng = random.Random(SEED + 1)
+    plain = ["".join(random_text.part(rng) for _ in range(rng.randint(1, 12)))
+             for _ in range(TEXTS)]
+    mixed = [mixed_text(rng, rng.randint(1, 12)) for _ in range(TEXTS)]
+    cases = []
+    for name, document in kinds().items():
+        tokenizer = Tokenizer.from_str(json.dumps(document))
+
+        def ids(text, added=False):
+            return tokenizer.encode(text, add_special_tokens=added).ids
+
+        # None where its decoder loses text: it takes the letters of an added token for those of
+        # bytes, and puts U+FFFD for cut characters.
+        odd = [token["content"] for token in document["added_tokens"]
+               if not token["content"].isascii()]
+
+        def decoded(text):
+            out = tokenizer.decode(ids(text), skip_special_tokens=False)
+            lost = any(token in text for token in odd) or "\ufffd" in out
+            return None if lost else out
+
+        cases.append({
+            "name": name, "tokenizer": document,
+            "ids": [ids(text) for text in plain + mixed],
+            "framed": [ids(text, True) for text in plain[:5]],
+            "decoded": [decoded(text) for text in plain],
+        })
+    return {"texts": plain + mixed, "cases": cases}
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    with open(sys.argv[1], "w", encoding="ascii") as file:
+        json.dump(goldens(), file, separators=(",", ":"))
+        file.write("\n")
+
+
+if __name__ == "__main__":
+    main()
