@@ -26,6 +26,10 @@ EngineHealth EngineWire::read_health(const UpstreamEnd& end) const {
   return end.status == 200 ? EngineHealth::Answering : EngineHealth::Starting;
 }
 
+std::optional<Error> EngineWire::load_failure(const UpstreamEnd&) const { return std::nullopt; }
+
+bool EngineWire::is_noise(std::string_view) const { return false; }
+
 Result<void> EngineWire::inspect(Upstream&, WireModel&, Duration) const { return {}; }
 
 Result<UpstreamRequest> EngineWire::warm_up_call(const WireModel& model) const {

@@ -101,6 +101,10 @@ class EngineWire {
   virtual std::string_view health_path() const { return "/health"; }
   // 200: Answering; all else: Starting.
   virtual EngineHealth read_health(const UpstreamEnd& end) const;
+  // Why it is Dead, where its answer says so; else the message is made of its last log line.
+  virtual std::optional<Error> load_failure(const UpstreamEnd& end) const;
+  // A line of its log that explains nothing, such as one for each request.
+  virtual bool is_noise(std::string_view log_line) const;
   // Asks the engine what it has loaded and corrects `model`, before the first token is asked for.
   // May wait, for `time_max` at most.
   virtual Result<void> inspect(Upstream& upstream, WireModel& model, Duration time_max) const;

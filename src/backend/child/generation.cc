@@ -289,6 +289,7 @@ void Generation::fail_with(std::string message) {
 
 void Generation::fail_with(Error error) {
   error.origin = plan_.wire->name();
+  failed_by_engine_ = !ended_;
   end(EndEvent::Outcome::Failed, std::move(error));
 }
 

@@ -56,6 +56,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   // Looks at the bounds; called some times a second.
   void tick(TimePoint now);
   void end(EndEvent::Outcome outcome, std::optional<Error> error = {});
+  // What the engine sent, or did not send, ended it.
+  bool failed_by_engine() const { return failed_by_engine_; }
 
  private:
   class Part;
@@ -91,6 +93,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   bool all_ids_known_ = true;
   bool paused_ = false;
   bool ended_ = false;
+  bool failed_by_engine_ = false;
   const TimePoint submitted_;
   std::optional<TimePoint> first_sign_, first_token_, paused_since_, done_since_;
   TimePoint last_token_;

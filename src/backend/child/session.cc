@@ -96,6 +96,7 @@ Result<void> ChildSession::wait_until_healthy(SteadyTime until) {
       const EngineHealth health = options_.wire->read_health(*answer);
       if (health == EngineHealth::Answering) return {};
       if (health == EngineHealth::Dead) {
+        if (auto why = options_.wire->load_failure(*answer)) return fail(std::move(*why));
         return fail(error_of(options_, ErrorCode::Unavailable,
                              fmt::format("the engine cannot load the model: {}", how_it_ended())));
       }
@@ -184,10 +185,12 @@ std::string ChildSession::how_it_ended() const {
   if (child_ == nullptr) return "it is not ours to start";
   const auto status = child_->exit_status();
   std::string words = status ? status->words() : std::string("it runs");
+  if (given_up_) words = "it said that it can generate no more, and was killed";
   const auto lines = child_->last_log_lines(20);
-  const auto said = std::ranges::find_if(lines.rbegin(), lines.rend(), [](const std::string& line) {
-    return line.find_first_not_of(' ') != std::string::npos;
-  });
+  const auto said =
+      std::ranges::find_if(lines.rbegin(), lines.rend(), [this](const std::string& line) {
+        return line.find_first_not_of(' ') != std::string::npos && !options_.wire->is_noise(line);
+      });
   if (said != lines.rend()) words += fmt::format("; it last said: {}", cleaned_message(*said));
   return words;
 }
@@ -211,8 +214,38 @@ void ChildSession::submit(std::shared_ptr<Generation> generation) {
 
 void ChildSession::on_ended(const std::shared_ptr<Generation>& generation) {
   generations_.erase(generation);
+  if (generation->failed_by_engine()) look_after_engine();
   const std::lock_guard lock(idle_mutex_);
   idle_.notify_all();
+}
+
+// An engine may live on and generate nothing: mlx_lm.server does, once its one thread has died.
+void ChildSession::look_after_engine() {
+  if (child_ == nullptr || looking_ || closed_ || !alive()) return;
+  struct Look final : UpstreamHandler {
+    explicit Look(std::weak_ptr<ChildSession> owner) : session(std::move(owner)) {}
+    void on_event(const wire::SseEvent&) override {}
+    void on_end(UpstreamEnd end) override {
+      if (const auto alive = session.lock()) alive->on_looked(end);
+    }
+    const std::weak_ptr<ChildSession> session;
+  };
+  looking_ = true;
+  UpstreamRequest ask;
+  ask.method = "GET";
+  ask.path = std::string(options_.wire->health_path());
+  ask.total_max = kHealthMax;
+  upstream_->start(std::move(ask), std::make_shared<Look>(weak_from_this()));
+}
+
+void ChildSession::on_looked(const UpstreamEnd& end) {
+  looking_ = false;
+  if (end.error || options_.wire->read_health(end) != EngineHealth::Dead || !alive()) return;
+  given_up_ = true;
+  closed_ = error_of(options_, ErrorCode::Unavailable,
+                     fmt::format("the engine ended: {}", how_it_ended()));
+  end_all(EndEvent::Outcome::Failed, closed_);
+  child_->kill();
 }
 
 void ChildSession::tick() {

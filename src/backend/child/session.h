@@ -52,8 +52,10 @@ class ChildSession : public std::enable_shared_from_this<ChildSession> {
   Result<void> check_alive(SteadyTime until, std::string_view doing) const;
   void settle_capabilities();
   void wait_a_moment() const;
-  void close_on_loop();  // ends what runs; what is submitted later ends at once
-  void tick();           // on the loop's thread
+  void close_on_loop();                    // ends what runs; what is submitted later ends at once
+  void tick();                             // on the loop's thread
+  void look_after_engine();                // the same
+  void on_looked(const UpstreamEnd& end);  // the same
   void end_all(EndEvent::Outcome outcome, const std::optional<Error>& error);  // the same
   void on_ended(const std::shared_ptr<Generation>& generation);                // the same
 
@@ -68,10 +70,12 @@ class ChildSession : public std::enable_shared_from_this<ChildSession> {
   Capabilities capabilities_;
   const std::shared_ptr<ChildCounters> counters_ = std::make_shared<ChildCounters>();
   std::atomic<bool> abandoned_ = false;
+  std::atomic<bool> given_up_ = false;  // alive, and good for nothing
 
   // On the loop's thread.
   std::set<std::shared_ptr<Generation>> generations_;
   bool ticking_ = false;
+  bool looking_ = false;         // its health was asked for
   std::optional<Error> closed_;  // ends what is submitted from now on
 
   std::mutex idle_mutex_;
