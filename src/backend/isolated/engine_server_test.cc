@@ -243,7 +243,7 @@ TEST_F(EngineServerTest, ASlowReaderPausesTheGeneration) {
   FakeBackend& backend = serve(options);
   ASSERT_TRUE(backend.load_model({}, 0));
   test::RawClient client(socket());
-  constexpr std::uint64_t kMany = 50'000;
+  constexpr std::uint64_t kMany = 20'000;
   ASSERT_TRUE(client.send(ask("a", kMany)));
   std::uint64_t before = 0;
   int looks = 0;
@@ -255,7 +255,7 @@ TEST_F(EngineServerTest, ASlowReaderPausesTheGeneration) {
   }));
   EXPECT_LT(backend.tokens_made(), kMany);
   ASSERT_TRUE(client.read_until(kStreamEnd));
-  EXPECT_EQ(backend.tokens_made(), kMany);
+  EXPECT_THAT(client.bytes(), HasSubstr(R"("usage":[1,0,20000])"));
 }
 
 }  // namespace
