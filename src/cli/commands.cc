@@ -124,21 +124,21 @@ class CommandLine {
     run->add_option("--max-tokens", run_.max_tokens, "Longest answer")->type_name("N");
     run->add_option("--seed", run_.seed, "The same seed gives the same answer")->type_name("N");
     run->add_flag("--raw", run_.raw, "Print control characters as the model writes them");
-    add_settings(run, {"host", "port", "models_dir", "threads", "context", "kv_memory", "isa",
-                       "numerics", "log_level"});
+    add_settings(run, {"host", "port", "models_dir", "model_sources", "allow_code", "threads",
+                       "context", "kv_memory", "isa", "numerics", "log_level"});
   }
 
   void add_model_verbs() {
-    CLI::App* list = add_verb("list", "List the models of the models folder",
+    CLI::App* list = add_verb("list", "List the models that are there",
                               [this](const Context& c) { return list_models(c, list_); });
     list->add_flag("--json", list_.json, "Print JSON");
-    add_settings(list, {"models_dir"});
+    add_settings(list, {"models_dir", "model_sources", "allow_code"});
 
     CLI::App* show = add_verb("show", "Show what a model is and what it needs",
                               [this](const Context& c) { return show_model(c, show_); });
     show->add_option("MODEL", show_.model, "Name or path")->required();
     show->add_flag("--json", show_.json, "Print JSON");
-    add_settings(show, {"models_dir", "context", "kv_memory"});
+    add_settings(show, {"models_dir", "model_sources", "allow_code", "context", "kv_memory"});
 
     CLI::App* eval = add_verb("eval", "Measure how well a model predicts a text",
                               [this](const Context& c) { return evaluate_model(c, eval_); });
@@ -156,7 +156,7 @@ class CommandLine {
                      "- is standard output, and the report then goes to stderr")
         ->type_name("FILE");
     eval->add_flag("--json", eval_.json, "Print JSON");
-    add_settings(eval, {"models_dir", "threads", "isa", "numerics"});
+    add_settings(eval, {"models_dir", "model_sources", "allow_code", "threads", "isa", "numerics"});
 
     CLI::App* bench = add_verb("bench", "Measure how fast a model runs here",
                                [this](const Context& c) { return bench_model(c, bench_); });
@@ -165,7 +165,7 @@ class CommandLine {
         ->check(CLI::Range(1, 256))
         ->type_name("N");
     bench->add_flag("--json", bench_.json, "Print JSON");
-    add_settings(bench, {"models_dir", "threads", "isa"});
+    add_settings(bench, {"models_dir", "model_sources", "allow_code", "threads", "isa"});
   }
 
   void add_text_verbs() {
@@ -176,13 +176,13 @@ class CommandLine {
                        "Begin and end tokens, where the model asks for them");
     tokenize->add_flag("--parse-special", tokens_.parse_special,
                        "Control tokens written in the text become those tokens");
-    add_settings(tokenize, {"models_dir"});
+    add_settings(tokenize, {"models_dir", "model_sources", "allow_code"});
 
     CLI::App* detokenize = add_verb("detokenize", "A JSON array of token ids to its exact text",
                                     [this](const Context& c) { return detokenize_stdin(c, ids_); });
     detokenize->add_option("MODEL", ids_.model, "Name or path")->required();
     detokenize->add_flag("--special", ids_.special, "Print control tokens, too");
-    add_settings(detokenize, {"models_dir"});
+    add_settings(detokenize, {"models_dir", "model_sources", "allow_code"});
 
     CLI::App* render = add_verb("template", "Render a chat template with JSON from standard input",
                                 [this](const Context& c) { return render_template(c, template_); });
@@ -190,7 +190,7 @@ class CommandLine {
         ->add_option("MODEL_OR_FILE", template_.model_or_file,
                      "A model's name or path, or a Jinja file")
         ->required();
-    add_settings(render, {"models_dir"});
+    add_settings(render, {"models_dir", "model_sources", "allow_code"});
   }
 
   void add_machine_verbs() {
@@ -201,7 +201,8 @@ class CommandLine {
       action_ = [this](const Context& c) { return diagnose(c, doctor_); };
     });
     doctor->add_flag("--json", doctor_.json, "Print JSON");
-    add_settings(doctor, {"host", "port", "models_dir", "threads", "isa"});
+    add_settings(doctor,
+                 {"host", "port", "models_dir", "model_sources", "allow_code", "threads", "isa"});
 
     CLI::App* config =
         add_verb("config", "Show every setting and where its value came from",

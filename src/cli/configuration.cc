@@ -176,6 +176,14 @@ Result<Configuration> load_configuration(Environment environment, const FlagValu
   MINERVA_TRY(apply_file(configuration));
   MINERVA_TRY(apply_environment(configuration, environment));
   MINERVA_TRY(apply_flags(configuration, flags));
+  const auto lookup = [&](std::string_view name) {
+    const auto value = variable(environment, name);
+    return value && !value->empty() ? std::optional<std::string>(*value) : std::nullopt;
+  };
+  Settings& settings = configuration.settings;
+  MINERVA_ASSIGN(settings.model_places,
+                 models::model_sources(settings.models_dir, settings.model_sources,
+                                       lookup("HOME").value_or(""), lookup));
   return configuration;
 }
 

@@ -8,17 +8,30 @@
 namespace minerva::cli {
 
 std::shared_ptr<const models::ModelStore> open_store(const Settings& settings) {
-  return std::make_shared<const models::ModelStore>(std::vector<std::string>{settings.models_dir});
+  models::StoreOptions options;
+  options.sources = settings.model_places;
+  // Settings that came by no configuration have the one folder.
+  if (options.sources.empty())
+    options.sources = {{models::SourceKind::Folder, settings.models_dir}};
+  options.allow_code = settings.allow_code;
+  return std::make_shared<const models::ModelStore>(std::move(options));
+}
+
+Result<models::ModelEntry> look_up_model(const Settings& settings,
+                                         const std::string& name_or_path) {
+  const auto store = open_store(settings);
+  auto entry = store->look_up(name_or_path, true);
+  if (entry || entry.error().code != ErrorCode::NotFound) return entry;
+  // What lies beside us and was named without its folder's path is still a path.
+  std::error_code ignored;
+  if (!name_or_path.contains('/') && std::filesystem::exists(name_or_path, ignored))
+    return store->look_up("./" + name_or_path, true);
+  return entry;
 }
 
 Result<models::ModelEntry> find_model(const Settings& settings, const std::string& name_or_path) {
-  const auto store = open_store(settings);
-  auto entry = store->resolve(name_or_path, true);
-  if (entry || entry.error().code != ErrorCode::NotFound) return entry;
-  // A file beside us that was named without its folder's path is still a path.
-  std::error_code ignored;
-  if (std::filesystem::is_regular_file(name_or_path, ignored))
-    return store->resolve("./" + name_or_path, true);
+  MINERVA_ASSIGN(models::ModelEntry entry, look_up_model(settings, name_or_path));
+  if (!entry.problem.empty()) return fail(ErrorCode::InvalidModel, entry.problem, "model");
   return entry;
 }
 

@@ -20,10 +20,12 @@ struct Context {
   const Settings& settings() const { return configuration.settings; }
 };
 
-// The models of the configured folder.
+// The models of the configured folder, and those of other programs.
 std::shared_ptr<const models::ModelStore> open_store(const Settings& settings);
 
-// A name of the folder or a path, as a person gives it.
+// A name or a path, as a person gives it; with its problem, if it has one.
+Result<models::ModelEntry> look_up_model(const Settings& settings, const std::string& name_or_path);
+// The same; InvalidModel when it cannot be used.
 Result<models::ModelEntry> find_model(const Settings& settings, const std::string& name_or_path);
 
 // Where a server that listens on this address is asked from this machine.

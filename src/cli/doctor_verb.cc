@@ -66,7 +66,8 @@ void look_at_files(const Context& context, const DoctorOptions& options, Finding
   for (const models::ModelEntry& entry : open_store(context.settings())->list()) {
     if (entry.problem.empty()) {
       names.push_back(entry.name);
-    } else {
+    } else if (entry.kind == models::ModelKind::Model && entry.source == "models folder") {
+      // What is broken in other programs' folders is theirs to mend; `list` says it.
       findings.problems.push_back(fmt::format("model {}: {}", entry.name, entry.problem));
     }
   }

@@ -56,13 +56,6 @@ std::vector<WeightShare> weight_shares(const formats::GgufFile& file) {
   return shares;
 }
 
-std::string main_weight_type(const std::string& path) {
-  const auto file = formats::GgufFile::open(path);
-  if (!file) return {};
-  const auto shares = weight_shares(**file);
-  return shares.empty() ? std::string() : shares.front().type;
-}
-
 ModelSummary summarize(const formats::GgufFile& file, const Settings& settings) {
   ModelSummary summary;
   summary.architecture =

@@ -20,9 +20,6 @@ struct WeightShare {
 // By bytes, the largest first.
 std::vector<WeightShare> weight_shares(const formats::GgufFile& file);
 
-// The type that holds most of the bytes; empty when the file cannot be read.
-std::string main_weight_type(const std::string& path);
-
 struct ContextPlan {
   std::uint64_t trained = 0;
   std::uint64_t context = 0;   // what serving it here gives a request

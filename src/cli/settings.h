@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "models/sources.h"
 
 namespace minerva::cli {
 
@@ -20,6 +21,8 @@ struct Settings {
   std::uint64_t port = 11434;
   std::vector<std::string> models;
   std::string models_dir;  // empty: "models" in Minerva's folder
+  std::vector<std::string> model_sources;
+  std::vector<std::string> allow_code;
   std::string backend = "auto";
   std::uint64_t threads = 0;
   std::uint64_t context = 0;
@@ -36,6 +39,10 @@ struct Settings {
   std::vector<std::string> allowed_origins;
   bool strict = false;
   std::string log_level = "info";
+
+  // No row of the table: the places that models_dir, model_sources and the environment come to;
+  // set by load_configuration().
+  std::vector<models::ModelSource> model_places;
 
   friend bool operator==(const Settings&, const Settings&) = default;
 };

@@ -46,14 +46,32 @@ Result<void> add_template(wire::Json& out,
   return {};
 }
 
-wire::Json describe(const models::ModelEntry& entry, const ModelSummary& summary) {
+// What is known of every model, whichever its format: the verdict and what it rests on.
+wire::Json verdict(const models::ModelEntry& entry) {
   wire::Json out;
   out["name"] = entry.name;
+  out["full_name"] = entry.full_name;
   out["path"] = entry.path;
+  out["source"] = entry.source;
+  out["kind"] = models::to_string(entry.kind);
+  out["format"] = backend::to_string(entry.format);
+  out["architecture"] = entry.architecture;
+  out["size_bytes"] = entry.size_bytes;
+  out["weight_type"] = entry.weight_type;
+  out["context_trained"] = entry.context_length;
+  out["kv_bytes_per_token"] = entry.kv_bytes_per_token;
+  out["sees"] = entry.sees;
+  out["mmproj"] = entry.mmproj_path.empty() ? wire::Json() : wire::Json(entry.mmproj_path);
+  out["adapters"] = entry.adapter_paths;
+  out["evidence"] = entry.evidence;
+  out["problem"] = entry.problem.empty() ? wire::Json() : wire::Json(entry.problem);
+  return out;
+}
+
+// What its GGUF file says besides, and what our own engine makes of it.
+void add_summary(wire::Json& out, const ModelSummary& summary) {
   out["general_name"] = summary.name;
-  out["architecture"] = summary.architecture;
   out["parameters"] = summary.parameters;
-  out["size_bytes"] = summary.file_bytes;
   wire::Json& weights = out["weights"] = wire::Json::array();
   for (const WeightShare& share : summary.weights)
     weights.push_back({{"type", share.type}, {"tensors", share.tensors}, {"bytes", share.bytes}});
@@ -65,7 +83,6 @@ wire::Json describe(const models::ModelEntry& entry, const ModelSummary& summary
                    {"total_bytes", summary.file_bytes + summary.context.kv_bytes}};
   out["unsupported"] = summary.unsupported;
   out["warnings"] = summary.warnings;
-  return out;
 }
 
 std::string token_words(const wire::Json& token) {
@@ -92,11 +109,42 @@ std::string vocabulary_words(const wire::Json& j) {
   return out;
 }
 
-std::string words(const wire::Json& j, const ModelSummary& summary) {
-  std::string out = fmt::format("{}\n", j["name"].get<std::string>());
+std::string verdict_words(const models::ModelEntry& entry) {
+  std::string out = fmt::format("{}\n", entry.name);
+  out += fmt::format("  path          {}, {}\n", escape_controls(entry.path),
+                     size_text(entry.size_bytes));
+  out += fmt::format("  source        {}\n", entry.source);
+  out += fmt::format("  format        {}{}\n", backend::to_string(entry.format),
+                     entry.kind == models::ModelKind::Model
+                         ? std::string()
+                         : fmt::format(", {}", models::to_string(entry.kind)));
+  for (const std::string& line : entry.evidence)
+    out += fmt::format("    because     {}\n", escape_controls(line));
+  if (!entry.mmproj_path.empty())
+    out += fmt::format("  projector     {}\n", escape_controls(entry.mmproj_path));
+  for (const std::string& adapter : entry.adapter_paths)
+    out += fmt::format("  adapter       {}\n", escape_controls(adapter));
+  return out;
+}
+
+// Of a model that is no GGUF file.
+std::string folder_words(const models::ModelEntry& entry) {
+  std::string out;
+  if (!entry.architecture.empty())
+    out += fmt::format("  architecture  {}{}\n", entry.architecture,
+                       entry.sees ? ", takes images" : "");
+  if (!entry.weight_type.empty()) out += fmt::format("  weights       {}\n", entry.weight_type);
+  if (entry.context_length != 0)
+    out += fmt::format("  context       trained for {}\n", entry.context_length);
+  if (entry.kv_bytes_per_token != 0)
+    out += fmt::format("  memory        {} for the weights and {} for 1000 tokens\n",
+                       size_text(entry.size_bytes), size_text(1000 * entry.kv_bytes_per_token));
+  return out;
+}
+
+std::string gguf_words(const ModelSummary& summary) {
+  std::string out;
   if (!summary.name.empty()) out += fmt::format("  calls itself  {}\n", summary.name);
-  out += fmt::format("  file          {}, {}\n", escape_controls(j["path"].get<std::string>()),
-                     size_text(summary.file_bytes));
   out += fmt::format("  architecture  {}, {:.1f} M parameters\n", summary.architecture,
                      static_cast<double>(summary.parameters) / 1e6);
   for (const WeightShare& share : summary.weights) {
@@ -109,7 +157,12 @@ std::string words(const wire::Json& j, const ModelSummary& summary) {
     out += fmt::format("  memory        {} for the weights and {} for one full context\n",
                        size_text(summary.file_bytes), size_text(summary.context.kv_bytes));
   }
-  if (j.contains("tokenizer")) out += vocabulary_words(j);
+  return out;
+}
+
+// What our own engine says against it.
+std::string limits_words(const ModelSummary& summary) {
+  std::string out;
   for (const std::string& warning : summary.warnings)
     out += fmt::format("  warning       {}\n", escape_controls(warning));
   for (const std::string& what : summary.unsupported)
@@ -120,18 +173,34 @@ std::string words(const wire::Json& j, const ModelSummary& summary) {
 }  // namespace
 
 Result<void> show_model(const Context& context, const ShowOptions& options) {
-  MINERVA_ASSIGN(const models::ModelEntry entry, find_model(context.settings(), options.model));
-  MINERVA_ASSIGN(const auto file, formats::GgufFile::open(entry.path));
-  ModelSummary summary = summarize(*file, context.settings());
+  MINERVA_ASSIGN(const models::ModelEntry entry, look_up_model(context.settings(), options.model));
+  wire::Json facts = verdict(entry);
+  std::string text = verdict_words(entry);
+  if (!entry.problem.empty()) {
+    MINERVA_TRY(write_out(options.json ? wire::dump_json(facts) + "\n" : text));
+    return fail(ErrorCode::InvalidModel, entry.problem, "model");
+  }
+  ModelSummary summary;
+  const bool gguf = entry.format == backend::ModelFormat::Gguf;
+  if (gguf) {
+    MINERVA_ASSIGN(const auto file, formats::GgufFile::open(entry.path));
+    summary = summarize(*file, context.settings());
+  }
   const auto vocabulary = models::load_vocabulary(entry.path);
   if (!vocabulary) summary.unsupported.push_back(vocabulary.error().message);
-  wire::Json facts = describe(entry, summary);
+  if (gguf) {
+    add_summary(facts, summary);
+  } else {
+    facts["unsupported"] = summary.unsupported;
+  }
+  text += gguf ? gguf_words(summary) : folder_words(entry);
   if (vocabulary) {
     add_vocabulary(facts, **vocabulary);
     MINERVA_TRY(add_template(facts, *vocabulary));
+    text += vocabulary_words(facts);
   }
-  if (options.json) return write_out(wire::dump_json(facts) + "\n");
-  return write_out(words(facts, summary));
+  text += limits_words(summary);
+  return write_out(options.json ? wire::dump_json(facts) + "\n" : text);
 }
 
 }  // namespace minerva::cli

@@ -27,6 +27,8 @@ std::string_view to_string(SourceKind kind);
 struct ModelSource {
   SourceKind kind = SourceKind::Folder;
   std::string root;  // need not exist
+
+  friend bool operator==(const ModelSource&, const ModelSource&) = default;
 };
 
 // A variable of the environment, or nothing; empty ones count as unset.

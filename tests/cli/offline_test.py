@@ -157,6 +157,47 @@ class ModelsTest(ProgramTest):
             self.assertIn("a download that was not finished?", error)
         self.assertIn("unknown model", self.failure(home.run("serve", "--model", "nope")))
 
+    def test_models_of_other_programs_are_used_in_place(self):
+        home = self.home(models={"tiny": TINY})
+        cache = home.folder / "llama.cpp"
+        cache.mkdir()
+        for name in ("fetched", "tiny"):
+            (cache / f"{name}.gguf").symlink_to(pathlib.Path(TINY).resolve())
+        there = {"MINERVA_MODEL_SOURCES": "llama_cpp", "LLAMA_CACHE": str(cache)}
+        listed = {entry["name"]: entry for entry in home.json("list", "--json", **there)}
+        self.assertEqual(set(listed), {"tiny", "fetched", "llamacpp/tiny"})
+        self.assertEqual(listed["tiny"]["source"], "models folder")
+        self.assertEqual(listed["fetched"]["source"], "llama_cpp")
+        self.assertIn("llama_cpp", home.run("list", **there).stdout.decode())
+        shown = home.json("show", "llamacpp/tiny", "--json", **there)
+        self.assertEqual(shown["path"], str(cache / "tiny.gguf"))
+        self.assertEqual(home.json("list", "--json")[0]["name"], "tiny")
+        self.assertIn("model_sources", self.failure(
+            home.run("list", MINERVA_MODEL_SOURCES="olama")))
+
+    def test_show_explains_its_verdict(self):
+        home = self.home(models={"tiny": TINY})
+        shown = home.json("show", "tiny", "--json")
+        self.assertEqual(shown["format"], "gguf")
+        self.assertTrue(any("architecture" in line for line in shown["evidence"]))
+        self.assertIn("because", home.run("show", "tiny").stdout.decode())
+        folder = home.models / "coded"
+        folder.mkdir()
+        (folder / "config.json").write_text('{"model_type": "llama", "auto_map": {"A": "b.C"}}')
+        header = b'{"w":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
+        weights = len(header).to_bytes(8, "little") + header + bytes(4)
+        (folder / "model.safetensors").write_bytes(weights)
+        done = home.run("show", "coded")
+        self.assertIn(b"safetensors", done.stdout)
+        error = self.failure(done)
+        self.assertIn("auto_map", error)
+        allowed = error.split('"')[1]
+        self.assertEqual(
+            home.json("show", folder, "--allow-code", allowed, "--json")["problem"], None)
+        page = home.folder / "page.gguf"
+        page.write_text("<!DOCTYPE html><html>404</html>")
+        self.assertIn("a web page", self.failure(home.run("show", page)))
+
     def test_names_cannot_speak_to_the_terminal(self):
         home = self.home()
         hostile = home.models / "a\x1b[31mb\nc.gguf"

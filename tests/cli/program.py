@@ -52,9 +52,11 @@ class Home:
         self._holder.cleanup()
 
     def environment(self, **more):
-        """Nothing of ours from outside: an unknown MINERVA_ variable is an error."""
+        """Nothing of ours from outside: an unknown MINERVA_ variable is an error; and no models of
+        other programs, which a machine may have."""
         clean = {k: v for k, v in os.environ.items() if not k.startswith("MINERVA_")}
-        return clean | {"MINERVA_HOME": str(self.folder), "TERM": "xterm"} | more
+        ours = {"MINERVA_HOME": str(self.folder), "MINERVA_MODEL_SOURCES": "none", "TERM": "xterm"}
+        return clean | ours | more
 
     def run(self, *arguments, stdin=b"", **environment):
         """One command to its end: code, out and err."""
