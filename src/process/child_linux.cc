@@ -138,6 +138,7 @@ Result<Pair> make_pipe() {
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
   std::vector<char*> result;
+  result.reserve(strings.size() + 1);
   for (const std::string& string : strings) result.push_back(const_cast<char*>(string.c_str()));
   result.push_back(nullptr);
   return result;
@@ -427,7 +428,7 @@ Result<std::unique_ptr<Child>> Child::spawn(ChildOptions options) {
                                              word->second, std::move(log), std::move(output.ours),
                                              std::move(socket.ours), std::move(quit));
   }
-  Error error = word ? start_error(options, *word) : std::move(word).error();
+  Error error = word ? start_error(options, *word) : word.error();
   std::array<char, 4096> printed;
   const ::ssize_t size = ::read(output.ours.number(), printed.data(), printed.size());
   if (!word && size > 0) {

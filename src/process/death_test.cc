@@ -139,6 +139,25 @@ TEST(DeathOfBoth, EndsTheSession) {
   EXPECT_TRUE(eventually([&] { return nobody_has(mark); }));
 }
 
+// All of us at once, so that nobody is left to do anything: the kernel ends the program.
+TEST(DeathOfAll, EndsTheProgram) {
+  const std::string mark = fresh_mark();
+  const ::pid_t parent = start_parent(mark, "--never-ready");
+  ASSERT_GT(parent, 0);
+  std::int64_t program = 0;
+  ASSERT_TRUE(eventually([&] {
+    const auto below = descendants(parent);
+    program = below.size() == 3 ? below[2].pid : 0;
+    return program != 0;
+  }));
+  const std::int64_t inner = parent_of(program);
+  const std::int64_t outer = parent_of(inner);
+  for (const std::int64_t pid : {outer, inner}) signal_to(pid, SIGSTOP);
+  for (const std::int64_t pid : {std::int64_t{parent}, outer, inner}) signal_to(pid, SIGKILL);
+  ::waitpid(parent, nullptr, 0);
+  EXPECT_TRUE(eventually([&] { return nobody_has(mark); }));
+}
+
 // The thread that has started a child may end before it (PR_SET_PDEATHSIG alone would end the
 // child with it).
 TEST(DeathOfTheThread, EndsNothing) {

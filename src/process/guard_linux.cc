@@ -131,6 +131,7 @@ void reset_signals() {
   if (::chdir(order.working_directory.c_str()) != 0) report(StartStage::WorkingDirectory);
 
   std::vector<char*> argv;
+  argv.reserve(order.argv.size() + 1);
   for (const std::string& argument : order.argv) {
     argv.push_back(const_cast<char*>(argument.c_str()));
   }

@@ -95,7 +95,7 @@ Result<std::string> PrivateFolder::write_secret(std::string_view name,
       name.find_first_of(std::string_view("/\0", 2)) != name.npos) {
     return fail(ErrorCode::InvalidArgument, fmt::format("'{}' is no file name", name));
   }
-  const std::string path = fmt::format("{}/{}", path_, name);
+  std::string path = fmt::format("{}/{}", path_, name);
   const auto failed = [&] {
     return fail(ErrorCode::Io, fmt::format("{}: {}", path, std::strerror(errno)));
   };
