@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <system_error>
 
 #include "base/log.h"
+#include "base/open_folder.h"
 #include "models/discovery.h"
 #include "models/foreign_file.h"
 #include "models/known_names.h"
@@ -91,19 +91,25 @@ void walk(Walk& walked, const std::string& folder, const std::string& relative, 
 
 FolderView look_at(const std::string& folder, std::size_t& entries) {
   FolderView view;
+  const auto open = OpenFolder::open(folder);
+  if (!open) {
+    if (open.error().code != ErrorCode::NotFound) log_warning("models: {}", open.error().message);
+    return view;
+  }
+  const std::size_t left = kSourceEntriesMax - std::min(entries, kSourceEntriesMax);
+  const auto items = open->items(std::min(kFolderEntriesMax, left));
+  if (!items) {
+    log_warning("models: {}", items.error().message);
+    return view;
+  }
+  entries += items->size();
   bool config = false;
   bool weights = false;
   bool pickle = false;
-  std::error_code error;
-  std::size_t here = 0;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    if (++here > kFolderEntriesMax || ++entries > kSourceEntriesMax) {
-      log_warning("models: {}: more entries than are looked at ({})", folder, here - 1);
-      break;
-    }
-    const std::string name = at->path().filename().string();
-    std::error_code ignored;
-    if (at->is_directory(ignored)) {
+  for (const FolderItem& item : *items) {
+    const std::string& name = item.name;
+    const FileType type = item.type == FileType::Symlink ? item.target_type : item.type;
+    if (type == FileType::Folder) {
       if (!name.starts_with('.')) view.subfolders.push_back(name);
       continue;
     }
@@ -114,17 +120,13 @@ FolderView look_at(const std::string& folder, std::size_t& entries) {
     pickle = pickle || is_pickle_name(name);
     if (name.ends_with(".gguf")) {
       view.gguf.push_back(name);
+      view.gguf_times.push_back({item.size_bytes, item.modified_ns});
     } else if (may_be_a_model(name)) {
       view.other.push_back(name);
     }
   }
-  if (error && error != std::errc::no_such_file_or_directory)
-    log_warning("models: {}: {}", folder, error.message());
   view.is_model = weights || (config && (pickle || view.gguf.empty()));
   view.has_weights = weights || pickle;
-  std::ranges::sort(view.gguf);
-  std::ranges::sort(view.other);
-  std::ranges::sort(view.subfolders);
   return view;
 }
 
@@ -134,7 +136,8 @@ void add_gguf_files(const FolderView& view, const std::string& folder, std::stri
     return model_stem(file).part == 1 && !names_a_projector(file);
   });
   const std::size_t first_here = out.size();
-  for (const std::string& file : view.gguf) {
+  for (std::size_t i = 0; i < view.gguf.size(); ++i) {
+    const std::string& file = view.gguf[i];
     const ModelStem stem = model_stem(file);
     const bool lone = models == 1 && !lone_name.empty() && !names_a_projector(file);
     const std::string name = lone ? std::string(lone_name) : std::string(prefix) + stem.name;
@@ -149,7 +152,9 @@ void add_gguf_files(const FolderView& view, const std::string& folder, std::stri
       if (shown) continue;
       problem = fmt::format("{}/{}: part 1 of {} is missing", folder, file, stem.parts);
     }
-    add(out, source, name, folder + '/' + file).problem = problem;
+    Found& found = add(out, source, name, folder + '/' + file);
+    found.problem = problem;
+    found.times = view.gguf_times[i];
   }
 }
 

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,16 +14,22 @@
 
 namespace minerva::models {
 
-inline constexpr std::size_t kFolderEntriesMax = 10'000;  // of one folder
+inline constexpr std::size_t kFolderEntriesMax = 100'000;  // of one folder
 inline constexpr std::size_t kSourceEntriesMax = 100'000;
 inline constexpr std::size_t kSourceDepthMax = 4;
+
+struct FileTimes {
+  std::uint64_t bytes = 0;
+  std::int64_t modified_ns = 0;
+};
 
 struct Found {
   std::string name;       // as its source calls it, not judged yet
   std::string full_name;  // with the source in front
   std::string path;       // of a file, or of a model folder
   SourceKind source = SourceKind::Folder;
-  bool companions = true;  // a projector may lie beside it
+  bool companions = true;          // a projector may lie beside it
+  std::optional<FileTimes> times;  // of a file, where finding it has told them already
   std::string mmproj_path;
   std::vector<std::string> adapter_paths;
   std::string problem;
@@ -38,6 +46,7 @@ void find_in_hub(const ModelSource& source, std::vector<Found>& out);
 // What a folder holds itself, sorted. Counts on in `entries`, the entries of a source seen so far.
 struct FolderView {
   std::vector<std::string> gguf;        // names of files
+  std::vector<FileTimes> gguf_times;    // of each of them
   std::vector<std::string> other;       // what may be a model under another name, or half of one
   std::vector<std::string> subfolders;  // but hidden ones
   bool is_model = false;                // its files together make one model

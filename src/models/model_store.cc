@@ -33,11 +33,6 @@ bool may_be_kept(const ModelEntry& entry) {
   return entry.problem.empty() || entry.kind != ModelKind::Model;
 }
 
-struct FileTimes {
-  std::uint64_t bytes = 0;
-  std::int64_t modified_ns = 0;
-};
-
 // Nothing for what is no regular file.
 std::optional<FileTimes> times_of(const std::string& path) {
   std::error_code error;
@@ -116,28 +111,29 @@ ModelStore::ModelStore(StoreOptions options) : options_(std::move(options)) {}
 ModelStore::ModelStore(std::vector<std::string> folders, std::vector<std::string> paths)
     : ModelStore(options_of(std::move(folders), std::move(paths))) {}
 
-ModelEntry ModelStore::inspect(const std::string& path) const {
-  std::error_code error;
-  if (fs::is_directory(path, error)) {
-    const auto folder = ModelFolder::open(path);
-    Inspected seen;
-    seen.entry.path = path;
-    if (!folder) {
-      seen.entry.problem = folder.error().message;
-      return seen.entry;
-    }
-    seen.stamp = folder->stamp();
-    {
-      const std::lock_guard lock(mutex_);
-      const auto known = inspected_.find(path);
-      if (known != inspected_.end() && known->second.stamp == seen.stamp)
-        return known->second.entry;
-    }
-    inspect_folder(seen.entry, *folder, options_.allow_code);
-    const std::lock_guard lock(mutex_);
-    return inspected_.insert_or_assign(path, seen).first->second.entry;
+ModelEntry ModelStore::inspect_model_folder(const std::string& path) const {
+  const auto folder = ModelFolder::open(path);
+  Inspected seen;
+  seen.entry.path = path;
+  if (!folder) {
+    seen.entry.problem = folder.error().message;
+    return seen.entry;
   }
-  const auto times = times_of(path);
+  seen.stamp = folder->stamp();
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = inspected_.find(path);
+    if (known != inspected_.end() && known->second.stamp == seen.stamp) return known->second.entry;
+  }
+  inspect_folder(seen.entry, *folder, options_.allow_code);
+  const std::lock_guard lock(mutex_);
+  return inspected_.insert_or_assign(path, std::move(seen)).first->second.entry;
+}
+
+ModelEntry ModelStore::inspect(const std::string& path, std::optional<FileTimes> times) const {
+  std::error_code error;
+  if (!times && fs::is_directory(path, error)) return inspect_model_folder(path);
+  if (!times) times = times_of(path);
   if (times) {
     const std::lock_guard lock(mutex_);
     const auto known = inspected_.find(path);
@@ -150,13 +146,13 @@ ModelEntry ModelStore::inspect(const std::string& path) const {
   Inspected seen{inspect_path(path, options_.allow_code), times ? times->bytes : 0};
   if (!times) return seen.entry;
   const std::lock_guard lock(mutex_);
-  return inspected_.insert_or_assign(path, seen).first->second.entry;
+  return inspected_.insert_or_assign(path, std::move(seen)).first->second.entry;
 }
 
 ModelEntry ModelStore::entry_of(const Found& found) const {
   ModelEntry entry;
   if (found.problem.empty()) {
-    entry = inspect(found.path);
+    entry = inspect(found.path, found.times);
   } else {
     entry.path = found.path;
     entry.problem = found.problem;
@@ -237,7 +233,8 @@ std::vector<ModelEntry> ModelStore::list() const {
     if (entry.problem.empty()) known.emplace(entry.name, entry);
   }
   for (const ModelEntry& entry : entries) {
-    if (entry.problem.empty()) known.emplace(entry.full_name, entry);
+    if (entry.problem.empty() && !known.contains(entry.full_name))
+      known.emplace(entry.full_name, entry);
   }
   const std::lock_guard lock(mutex_);
   known_ = std::move(known);
@@ -313,8 +310,10 @@ Result<ModelEntry> ModelStore::look_at_path(std::string path) const {
   std::size_t entries = 0;
   const std::string folder = path.contains('/') ? folder_of(path) : ".";
   std::vector<ModelEntry> beside;
-  for (const std::string& file : look_at(folder, entries).gguf) {
-    if (model_stem(file).part == 1) beside.push_back(inspect(folder + '/' + file));
+  const FolderView view = look_at(folder, entries);
+  for (std::size_t i = 0; i < view.gguf.size(); ++i) {
+    if (model_stem(view.gguf[i]).part == 1)
+      beside.push_back(inspect(folder + '/' + view.gguf[i], view.gguf_times[i]));
   }
   entry.mmproj_path = projector_for(entry, beside);
   if (!entry.mmproj_path.empty()) entry.sees = true;

@@ -7,18 +7,18 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
+#include "models/discovery.h"
 #include "models/known_names.h"
 #include "models/model_entry.h"
 #include "models/sources.h"
 
 namespace minerva::models {
-
-struct Found;
 
 struct StoreOptions {
   std::vector<ModelSource> sources;  // of equal names that of an earlier one wins
@@ -56,7 +56,9 @@ class ModelStore {
     std::uint64_t file_bytes = 0;  // of the one file at `path`
     std::uint64_t stamp = 0;       // of a folder
   };
-  ModelEntry inspect(const std::string& path) const;
+  // `times`: of a regular file, where they are known.
+  ModelEntry inspect(const std::string& path, std::optional<FileTimes> times = {}) const;
+  ModelEntry inspect_model_folder(const std::string& path) const;
   ModelEntry entry_of(const Found& found) const;
   Result<ModelEntry> look_at_path(std::string path) const;
   std::vector<ModelEntry> find_all() const;
