@@ -19,6 +19,7 @@ Result<std::unique_ptr<const TokenModel>> CharBpeModel::build(const Vocabulary& 
   model->fuse_missing_ = source.fuse_missing;
   add_merge_ids(vocabulary, source.merge_ids, model->merges_);
   MINERVA_TRY(model->read_pieces(vocabulary));
+  model->find_joins(vocabulary);
   return model;
 }
 
@@ -51,6 +52,32 @@ Result<void> CharBpeModel::read_pieces(const Vocabulary& vocabulary) {
   return {};
 }
 
+void CharBpeModel::find_joins(const Vocabulary& vocabulary) {
+  // A word that is a token needs all of it, and a space without a token joins what is missing.
+  cuts_ = !options_.ignore_merges && by_piece_.find(kSpaceMark) != kNoToken;
+  for (std::size_t i = 0; i < vocabulary.size(); ++i) {
+    const std::string_view piece = vocabulary.piece(static_cast<TokenId>(i));
+    for (std::size_t at = piece.find(kSpaceMark, 1); at != std::string_view::npos;
+         at = piece.find(kSpaceMark, at + 1)) {
+      // A run of marks is one word anyway.
+      if (piece.substr(0, at).ends_with(kSpaceMark)) continue;
+      joins_space_[static_cast<std::uint8_t>(piece[at - 1])] = true;
+    }
+  }
+}
+
+std::string_view CharBpeModel::first_word(std::string_view text) const {
+  if (options_.cut_at_spaces) return text.substr(0, text.find(kSpaceMark, 1));
+  if (!cuts_) return text;
+  std::size_t end = text.find(kSpaceMark, 1);
+  while (end != std::string_view::npos &&
+         (text.substr(0, end).ends_with(kSpaceMark) ||
+          joins_space_[static_cast<std::uint8_t>(text[end - 1])])) {
+    end = text.find(kSpaceMark, end + 1);
+  }
+  return text.substr(0, end);
+}
+
 Result<void> CharBpeModel::encode(std::string_view text, bool at_start,
                                   std::vector<TokenId>& out) const {
   if (text.empty()) return {};
@@ -66,8 +93,7 @@ Result<void> CharBpeModel::encode(std::string_view text, bool at_start,
   Merger merger;
   std::string_view rest = marked;
   while (!rest.empty()) {
-    const std::string_view word =
-        options_.cut_at_spaces ? rest.substr(0, rest.find(kSpaceMark, 1)) : rest;
+    const std::string_view word = first_word(rest);
     encode_word(word, merger, out);
     rest.remove_prefix(word.size());
   }

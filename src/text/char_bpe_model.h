@@ -29,6 +29,8 @@ class CharBpeModel final : public TokenModel {
  private:
   explicit CharBpeModel(std::size_t merge_count) : merges_(merge_count) {}
   Result<void> read_pieces(const Vocabulary& vocabulary);
+  void find_joins(const Vocabulary& vocabulary);
+  std::string_view first_word(std::string_view text) const;
   void encode_word(std::string_view word, Merger& merger, std::vector<TokenId>& out) const;
   void add_character(std::string_view character, std::size_t at, Merger& merger) const;
 
@@ -39,6 +41,10 @@ class CharBpeModel final : public TokenModel {
   std::array<TokenId, 256> byte_tokens_{};
   PieceList bytes_;
   TokenMap by_piece_;  // only what plain text may become
+  // Whether some token has U+2581 after a character that ends in this byte. After any other one
+  // nothing merges across the U+2581, and what is cut there merges much faster.
+  std::array<bool, 256> joins_space_{};
+  bool cuts_ = false;  // whether that may be used
 };
 
 }  // namespace minerva::text
