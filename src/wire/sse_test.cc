@@ -56,6 +56,7 @@ TEST(SseParser, SaysWhereTheStreamStands) {
   ASSERT_TRUE(parser.feed(": hello\n\nid: 7\ndata: a\n\n", events));
   EXPECT_TRUE(parser.at_boundary());
   EXPECT_EQ(parser.comments(), 1U);
+  EXPECT_EQ(parser.last_comment(), "hello");
   EXPECT_EQ(parser.last_id(), "7");
   ASSERT_TRUE(parser.feed("data: b\n", events));
   EXPECT_FALSE(parser.at_boundary());

@@ -14,6 +14,7 @@ namespace minerva::backend {
 namespace {
 
 constexpr std::size_t kLastWordsMax = 50;
+constexpr Duration kDyingMax = std::chrono::milliseconds(100);
 constexpr Duration kSmallCallMax = std::chrono::seconds(30);  // tokenize, detokenize
 
 Error no_model(std::string_view name) {
@@ -34,9 +35,11 @@ ChildBackend::~ChildBackend() {
 
 Result<void> ChildBackend::load_model(const ModelSpec& spec, std::size_t context_size) {
   const std::lock_guard loading(loading_);
-  if (is_loaded()) {
+  // A process that has just died shows as closed connections before it shows as ended.
+  const auto before = loaded();
+  if (before != nullptr && (before->child() == nullptr || !before->child()->wait_for(kDyingMax))) {
     return fail(ErrorCode::InvalidArgument,
-                fmt::format("{} is loaded already; unload it first", loaded_name()));
+                fmt::format("{} is loaded already; unload it first", before->model_name()));
   }
   bury();
   std::uint64_t unloads = 0;
@@ -152,11 +155,6 @@ void ChildBackend::remember_log(const ChildSession& session) {
 std::shared_ptr<ChildSession> ChildBackend::loaded() const {
   const std::lock_guard lock(mutex_);
   return loaded_ != nullptr && loaded_->alive() ? loaded_ : nullptr;
-}
-
-std::string ChildBackend::loaded_name() const {
-  const auto now = loaded();
-  return now == nullptr ? std::string() : now->model_name();
 }
 
 bool ChildBackend::is_loaded() const { return loaded() != nullptr; }

@@ -82,7 +82,6 @@ class ChildBackend final : public InferenceBackend {
 
  private:
   std::shared_ptr<ChildSession> loaded() const;  // none where its process has ended
-  std::string loaded_name() const;
   Result<std::shared_ptr<ChildSession>> bring_up(const ModelSpec& spec, std::size_t context_size,
                                                  std::uint64_t unloads);
   void abandon_load();
