@@ -100,12 +100,6 @@ StoreOptions options_of(std::vector<std::string> folders, std::vector<std::strin
 
 }  // namespace
 
-std::vector<std::string> default_model_folders() {
-  const std::string home = home_directory();
-  if (home.empty()) return {};
-  return {home + "/.minerva/models"};
-}
-
 ModelStore::ModelStore(StoreOptions options) : options_(std::move(options)) {}
 
 ModelStore::ModelStore(std::vector<std::string> folders, std::vector<std::string> paths)
@@ -172,12 +166,6 @@ ModelEntry ModelStore::entry_of(const Found& found) const {
   }
   entry.adapter_paths = found.adapter_paths;
   entry.evidence.insert(entry.evidence.end(), found.evidence.begin(), found.evidence.end());
-  if (entry.problem.empty() && !ModelName::parse(found.name)) {
-    entry.problem = fmt::format(
-        "{}: its name is none that a client can ask for (letters, digits and . _ : / - only): "
-        "rename it, or give its path to --model",
-        found.path);
-  }
   return entry;
 }
 
@@ -203,7 +191,15 @@ std::vector<ModelEntry> ModelStore::find_all() const {
     }
   }
   for (const ModelSource& source : options_.sources) {
-    for (const Found& found : find_models(source)) add(found);
+    for (const Found& found : find_models(source)) {
+      add(found);
+      ModelEntry& entry = entries.back();
+      if (!entry.problem.empty() || ModelName::parse(found.name)) continue;
+      entry.problem = fmt::format(
+          "{}: its name is none that a client can ask for (letters, digits and . _ : / - only): "
+          "rename it, or give its path to --model",
+          found.path);
+    }
   }
   join_projectors(entries, companions);
   return entries;
@@ -261,15 +257,16 @@ bool ModelStore::unchanged(const ModelEntry& entry) const {
 }
 
 Result<ModelEntry> ModelStore::look_up(std::string_view name_or_path, bool allow_paths) const {
+  const bool may_be_name = allow_paths || ModelName::parse(name_or_path).has_value();
   std::optional<ModelEntry> quick;
-  {
+  if (may_be_name) {
     const std::lock_guard lock(mutex_);
     const auto at = known_.find(name_or_path);
     if (at != known_.end()) quick = at->second;
   }
   if (quick && unchanged(*quick)) return *std::move(quick);
   const std::vector<ModelEntry> entries = list();
-  if (allow_paths || ModelName::parse(name_or_path)) {
+  if (may_be_name) {
     const std::string tagged = std::string(name_or_path) + ":latest";
     for (const auto& [wanted, member] :
          {std::pair{name_or_path, &ModelEntry::name},

@@ -72,7 +72,4 @@ class ModelStore {
   mutable std::map<std::string, ModelEntry, std::less<>> known_;
 };
 
-// ~/.minerva/models, or nothing where there is no home.
-std::vector<std::string> default_model_folders();
-
 }  // namespace minerva::models

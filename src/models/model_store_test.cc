@@ -126,6 +126,11 @@ TEST(ModelStore, NamesAndPaths) {
   EXPECT_EQ(store.resolve("inside", false)->path, (folder.path() / "inside.gguf").string());
   EXPECT_EQ(store.resolve("given", false)->path, (elsewhere.path() / "given.gguf").string());
   EXPECT_EQ(store.resolve(outside, true)->name, "outside");
+  write_file(elsewhere.path() / "odd name.gguf", byte_vocab().bytes());
+  const ModelStore given({}, {(elsewhere.path() / "odd name.gguf").string()});
+  EXPECT_TRUE(given.resolve("odd name", true)) << "the command line may say any name";
+  EXPECT_EQ(given.resolve("odd name", false).error().code, ErrorCode::NotFound)
+      << "a client may not, also once the name is known";
 
   const auto missing = store.resolve((folder.path() / "none.gguf").string(), true);
   ASSERT_FALSE(missing);
