@@ -205,18 +205,46 @@ TEST(InspectFile, ProjectorsFindTheirModel) {
   EXPECT_NE(projector_for(entries[1], entries), "") << "versions of one model share it";
 }
 
-TEST(InspectSample, TheRealModel) {
-  const char* path = std::getenv("MINERVA_SAMPLE_SMOLLM2");
+// What llama.cpp, transformers and mlx-lm wrote, and not our own tests.
+struct Sample {
+  const char* variable;
+  ModelFormat format;
+  const char* architecture;
+  const char* weight_type;
+  std::uint64_t context_length;
+  std::uint64_t kv_bytes_per_token;
+};
+
+class InspectSample : public ::testing::TestWithParam<Sample> {};
+
+TEST_P(InspectSample, IsWhatItIs) {
+  const Sample& sample = GetParam();
+  const char* path = std::getenv(sample.variable);
   if (path == nullptr || *path == '\0')
-    GTEST_SKIP() << "NOT RUN: MINERVA_SAMPLE_SMOLLM2 is not set";
+    GTEST_SKIP() << "NOT RUN: " << sample.variable << " is not set";
   const ModelEntry entry = look(path);
   EXPECT_EQ(entry.problem, "");
-  EXPECT_EQ(entry.architecture, "llama");
-  EXPECT_EQ(entry.weight_type, "Q4_1");
-  EXPECT_EQ(entry.context_length, 8192U);
-  EXPECT_EQ(entry.kv_bytes_per_token, kLlamaKvBytes);
-  EXPECT_EQ(entry.size_bytes, fs::file_size(path));
+  EXPECT_EQ(entry.format, sample.format);
+  EXPECT_EQ(entry.architecture, sample.architecture);
+  EXPECT_EQ(entry.weight_type, sample.weight_type);
+  EXPECT_EQ(entry.context_length, sample.context_length);
+  EXPECT_EQ(entry.kv_bytes_per_token, sample.kv_bytes_per_token);
+  EXPECT_GT(entry.size_bytes, 0U);
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Models, InspectSample,
+    ::testing::Values(
+        Sample{"MINERVA_SAMPLE_SMOLLM2", ModelFormat::Gguf, "llama", "Q4_1", 8192, kLlamaKvBytes},
+        // 18 layers x 1 head x (256 + 256) numbers of 2 bytes.
+        Sample{"MINERVA_SAMPLE_GEMMA3", ModelFormat::Gguf, "gemma3", "Q8_0", 32768, 18432},
+        Sample{"MINERVA_SAMPLE_SMOLLM2_HF", ModelFormat::Safetensors, "llama", "BF16", 8192,
+               kLlamaKvBytes},
+        Sample{"MINERVA_SAMPLE_SMOLLM2_MLX", ModelFormat::Mlx, "llama", "8-bit", 8192,
+               kLlamaKvBytes}),
+    [](const auto& param) {
+      return std::string(param.param.variable).substr(std::string("MINERVA_SAMPLE_").size());
+    });
 
 }  // namespace
 }  // namespace minerva::models
