@@ -17,6 +17,7 @@
 
 #include "conformance/backend_conformance.h"
 #include "conformance/recorder.h"
+#include "process/port.h"
 
 namespace minerva::backend {
 namespace {
@@ -225,6 +226,41 @@ TEST_F(LlamaServer, SaysWhatItFoundInItsCache) {
   const auto second = run(*engine_, ask(text, 4)).end->usage;
   EXPECT_EQ(first.prompt_tokens, second.prompt_tokens);
   EXPECT_GT(second.cached_tokens, first.prompt_tokens / 2);
+}
+
+// A vocabulary that only it can read.
+TEST_F(LlamaServer, TokenizesWhereWeCannot) {
+  const std::string text = "The quick brown fox é";
+  const auto ours = engine_->tokenize(text, {});
+  const auto answer = run(*engine_, ask(text, 8));
+  engine_->kill();
+  LlamaOptions options = llama_options();
+  options.vocabulary = [](const ModelSpec&) -> Result<std::shared_ptr<const text::Tokenizer>> {
+    return fail(ErrorCode::Unsupported, "a kind of tokenizer that is not here");
+  };
+  const auto alone = *LlamaCppKind(options, loop_, clock_).make();
+  ASSERT_TRUE(alone->load_model(sample(), 512));
+  EXPECT_EQ(alone->capabilities().tokenize, Support::Yes);
+  EXPECT_EQ(alone->tokenize(text, {}).value(), *ours);
+  EXPECT_EQ(alone->detokenize(*ours).value(), text);
+  const auto got = run(*alone, ask(text, 8));
+  EXPECT_EQ(got.ids(), answer.ids());
+  EXPECT_EQ(got.bytes(), answer.bytes());
+  EXPECT_EQ(got.end->usage.prompt_tokens, ours->size());
+}
+
+TEST_F(LlamaServer, AFileThatItCannotLoad) {
+  const auto folder = process::PrivateFolder::make("minerva-junk-");
+  ASSERT_TRUE(folder);
+  ModelSpec junk = sample();
+  junk.path = *folder->write_secret("junk.gguf", "GGUF, it says, and is none");
+  const auto engine = *kind_->make();
+  const auto refused = engine->load_model(junk, 0);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::Unavailable);
+  EXPECT_EQ(refused.error().origin, "llama_cpp");
+  EXPECT_THAT(refused.error().message, HasSubstr("exit code 1"));
+  EXPECT_THAT(refused.error().message, Not(HasSubstr(folder->path())));
 }
 
 TEST_F(LlamaServer, ItsProgramIsAskedOnce) {

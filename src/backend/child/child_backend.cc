@@ -258,7 +258,7 @@ Result<std::vector<TokenId>> ChildBackend::tokenize(std::string_view text,
     return fail(ErrorCode::Unsupported, "neither Minerva nor this engine has a tokenizer for it");
   }
   call->total_max = kSmallCallMax;
-  MINERVA_ASSIGN(const UpstreamEnd answer, now->upstream().exchange(std::move(*call)));
+  MINERVA_ASSIGN(const UpstreamEnd answer, now->side().exchange(std::move(*call)));
   if (answer.status != 200) return fail(options_.wire->refusal(answer));
   return options_.wire->read_tokens(answer.body);
 }
@@ -272,7 +272,7 @@ Result<std::string> ChildBackend::detokenize(std::span<const TokenId> tokens) co
     return fail(ErrorCode::Unsupported, "neither Minerva nor this engine has a tokenizer for it");
   }
   call->total_max = kSmallCallMax;
-  MINERVA_ASSIGN(const UpstreamEnd answer, now->upstream().exchange(std::move(*call)));
+  MINERVA_ASSIGN(const UpstreamEnd answer, now->side().exchange(std::move(*call)));
   if (answer.status != 200) return fail(options_.wire->refusal(answer));
   return options_.wire->read_text(answer.body);
 }

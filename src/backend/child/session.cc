@@ -14,6 +14,7 @@ namespace {
 
 constexpr Duration kTick = std::chrono::milliseconds(25);
 constexpr Duration kPoll = std::chrono::milliseconds(15);  // between two looks while it starts
+constexpr std::size_t kSideConnections = 2;
 constexpr Duration kHealthMax = std::chrono::seconds(2);
 // The loop does this in microseconds; it is a bound, not a wait.
 constexpr Duration kSweepMax = std::chrono::seconds(10);
@@ -46,7 +47,7 @@ Result<void> ChildSession::bring_up() {
   MINERVA_TRY(wait_until_healthy(until));
   MINERVA_TRY(prove_port());
   const auto left = until - std::chrono::steady_clock::now();
-  MINERVA_TRY(options_.wire->inspect(*upstream_, *model_,
+  MINERVA_TRY(options_.wire->inspect(*side_, *model_,
                                      std::max<Duration>(left, std::chrono::milliseconds(1))));
   MINERVA_TRY(generate_one(until));
   settle_capabilities();
@@ -57,7 +58,10 @@ Result<void> ChildSession::connect() {
   UpstreamOptions upstream = plan_.upstream;
   if (upstream.name.empty()) upstream.name = options_.wire->name();
   upstream.connect_max = std::min(upstream.connect_max, options_.connect_max);
+  UpstreamOptions side = upstream;
+  side.connections_max = kSideConnections;
   MINERVA_ASSIGN(upstream_, Upstream::make(std::move(upstream), loop_));
+  MINERVA_ASSIGN(side_, Upstream::make(std::move(side), loop_));
   return {};
 }
 
@@ -91,7 +95,7 @@ Result<void> ChildSession::wait_until_healthy(SteadyTime until) {
     ask.method = "GET";
     ask.path = path;
     ask.total_max = kHealthMax;
-    const auto answer = upstream_->exchange(std::move(ask));
+    const auto answer = side_->exchange(std::move(ask));
     if (answer) {
       const EngineHealth health = options_.wire->read_health(*answer);
       if (health == EngineHealth::Answering) return {};
@@ -235,7 +239,7 @@ void ChildSession::look_after_engine() {
   ask.method = "GET";
   ask.path = std::string(options_.wire->health_path());
   ask.total_max = kHealthMax;
-  upstream_->start(std::move(ask), std::make_shared<Look>(weak_from_this()));
+  side_->start(std::move(ask), std::make_shared<Look>(weak_from_this()));
 }
 
 void ChildSession::on_looked(const UpstreamEnd& end) {
@@ -300,7 +304,9 @@ void ChildSession::take_down(Duration grace) {
   if (upstream_ != nullptr) {
     // Closes what is left open, so that the engine idles: some hang when they are told to stop
     // while they compute.
-    upstream_->fail_all(error_of(options_, ErrorCode::Cancelled, "the engine stops"));
+    const Error stops = error_of(options_, ErrorCode::Cancelled, "the engine stops");
+    upstream_->fail_all(stops);
+    if (side_ != nullptr) side_->fail_all(stops);
   }
   if (child_ != nullptr) static_cast<void>(child_->stop(options_.ladder));
 }

@@ -38,7 +38,8 @@ class ChildSession : public std::enable_shared_from_this<ChildSession> {
   const std::string& model_name() const { return name_; }
   std::shared_ptr<const WireModel> model() const { return model_; }
   const Capabilities& capabilities() const { return capabilities_; }
-  Upstream& upstream() const { return *upstream_; }
+  // For small calls (tokens, health): they never wait behind generations.
+  Upstream& side() const { return *side_; }
   const std::shared_ptr<ChildCounters>& counters() const { return counters_; }
   process::Child* child() const { return child_.get(); }
 
@@ -66,6 +67,7 @@ class ChildSession : public std::enable_shared_from_this<ChildSession> {
   std::string name_;
   std::unique_ptr<process::Child> child_;
   std::unique_ptr<Upstream> upstream_;
+  std::unique_ptr<Upstream> side_;
   std::shared_ptr<WireModel> model_;  // not changed once bring_up() has returned
   Capabilities capabilities_;
   const std::shared_ptr<ChildCounters> counters_ = std::make_shared<ChildCounters>();

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/checked.h"
+#include "base/log.h"
 #include "base/system.h"
 #include "formats/gguf.h"
 #include "process/environment.h"
@@ -23,8 +24,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t kContextStep = 256;
 constexpr std::size_t kContextUnknown = 4096;  // of a model that does not say
 constexpr std::size_t kContextMin = 128;
-// Besides those that compute: health, and one that is just ending.
-constexpr std::uint32_t kSpareConnections = 2;
+// Each connection holds one of its threads: those of small calls, and some that are just ending.
 constexpr std::uint32_t kSpareThreads = 6;
 
 std::string_view word(FlashAttention wanted) {
@@ -85,11 +85,20 @@ unsigned threads_of(const LlamaOptions& options) {
   return options.threads != 0 ? options.threads : available_cpus();
 }
 
-Result<std::shared_ptr<const text::Tokenizer>> tokenizer_of(const ModelSpec& spec,
-                                                            const LlamaOptions& options) {
+Result<std::shared_ptr<const text::Tokenizer>> read_tokenizer(const ModelSpec& spec,
+                                                              const LlamaOptions& options) {
   if (options.vocabulary) return options.vocabulary(spec);
   MINERVA_ASSIGN(const auto file, formats::GgufFile::open(spec.path));
   return text::Tokenizer::from_gguf(*file);
+}
+
+// None where it is of a kind that only llama.cpp knows: then the engine is asked.
+std::shared_ptr<const text::Tokenizer> tokenizer_of(const ModelSpec& spec,
+                                                    const LlamaOptions& options) {
+  const auto tokenizer = read_tokenizer(spec, options);
+  if (tokenizer) return *tokenizer;
+  log_warning("{}: llama-server has to tokenize for it: {}", spec.name, tokenizer.error().message);
+  return nullptr;
 }
 
 }  // namespace
@@ -210,7 +219,7 @@ Result<LaunchPlan> plan_llama(const ModelSpec& spec, const LlamaOptions& options
   LaunchPlan plan;
   MINERVA_ASSIGN(plan.model.context_size,
                  llama_context(spec, options, context_size, memory_info().available_bytes));
-  MINERVA_ASSIGN(plan.model.tokenizer, tokenizer_of(files, options));
+  plan.model.tokenizer = tokenizer_of(files, options);
   plan.model.name = "model";
 
   MINERVA_ASSIGN(auto folder, process::PrivateFolder::make(options.socket_prefix));
@@ -224,7 +233,8 @@ Result<LaunchPlan> plan_llama(const ModelSpec& spec, const LlamaOptions& options
   plan.upstream.name = "llama_cpp";
   plan.upstream.address.socket_path = paths.socket;
   plan.upstream.key = Secret(key);
-  plan.upstream.connections_max = options.parallel + kSpareConnections;
+  // What it cannot compute yet waits here, where it can be cancelled and is not taken for stuck.
+  plan.upstream.connections_max = options.parallel;
 
   process::ChildOptions child;
   child.name = fmt::format("llama_cpp {}", spec.name);
