@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <system_error>
 #include <utility>
 
 #include "formats/json_text.h"
@@ -55,6 +57,7 @@ Result<void> JsonVocabulary::read(const TokenizerFiles& files) {
   MINERVA_TRY(read_model());
   MINERVA_TRY(place_pieces());
   MINERVA_TRY(place_added_tokens());
+  MINERVA_TRY(place_later_tokens(files));
   MINERVA_TRY(resolve_merges());
   MINERVA_TRY(read_special_tokens(files));
   return add_answer_ends(files);
@@ -134,13 +137,36 @@ Result<void> JsonVocabulary::place_added_tokens() {
   if (added == json_.rest.end() || added->is_null()) return {};
   if (!added->is_array()) return broken_tokenizer("added_tokens is no list");
   std::size_t index = 0;
-  for (const json& token : *added) MINERVA_TRY(place_added_token(token, index++));
+  for (const json& token : *added) {
+    MINERVA_TRY(place_added_token(token, fmt::format("added_tokens[{}]", index++)));
+  }
+  return {};
+}
+
+// Tokens that a fine-tune added without writing tokenizer.json anew; Hugging Face adds them when it
+// loads the folder.
+Result<void> JsonVocabulary::place_later_tokens(const TokenizerFiles& files) {
+  MINERVA_ASSIGN(config_, parse_object(files.tokenizer_config, "tokenizer_config.json"));
+  const auto decoder = config_.find("added_tokens_decoder");
+  if (decoder != config_.end() && decoder->is_object()) {
+    late_tokens_.reserve(decoder->size());  // the pieces are views of them
+    for (const auto& [key, token] : decoder->items()) {
+      std::uint64_t id = 0;
+      const char* const end = key.data() + key.size();
+      const auto read = std::from_chars(key.data(), end, id);
+      const bool known = id < taken_.size() && taken_[id];
+      if (read.ptr != end || read.ec != std::errc{} || known || !token.is_object()) continue;
+      late_tokens_.push_back(token);
+      late_tokens_.back()["id"] = id;
+      MINERVA_TRY(place_added_token(
+          late_tokens_.back(), fmt::format("added_tokens_decoder[{}] of tokenizer_config", id)));
+    }
+  }
   if (!source_.matching.empty()) source_.matching.resize(source_.pieces.size());
   return {};
 }
 
-Result<void> JsonVocabulary::place_added_token(const json& token, std::size_t index) {
-  const std::string where = fmt::format("added_tokens[{}]", index);
+Result<void> JsonVocabulary::place_added_token(const json& token, const std::string& where) {
   if (!token.is_object()) return broken_tokenizer(where + " is no object");
   const auto number = token.find("id");
   if (number == token.end() || !number->is_number_unsigned() ||
@@ -229,7 +255,7 @@ Result<void> JsonVocabulary::resolve_merges() {
 }
 
 Result<void> JsonVocabulary::read_special_tokens(const TokenizerFiles& files) {
-  MINERVA_ASSIGN(const json config, parse_object(files.tokenizer_config, "tokenizer_config.json"));
+  const json& config = config_;
   MINERVA_ASSIGN(const json map, parse_object(files.special_tokens_map, "special_tokens_map.json"));
   // Added tokens are few: no index of them is kept.
   const auto find = [&](std::string_view text) -> std::optional<std::uint64_t> {

