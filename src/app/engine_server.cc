@@ -174,8 +174,9 @@ class EngineServer final : public cli::LocalServer {
 
 }  // namespace
 
-Result<std::unique_ptr<cli::LocalServer>> start_engine_server(const cli::Settings& settings,
-                                                              const std::string& version) {
+Result<std::unique_ptr<cli::LocalServer>> start_engine_server(
+    const cli::Configuration& configuration, const std::string& version) {
+  const cli::Settings& settings = configuration.settings;
   MINERVA_TRY(check_port(settings));
   MINERVA_ASSIGN(cli::Compute compute, cli::make_compute(settings));
   auto server = std::make_unique<EngineServer>(settings, std::move(compute));

@@ -10,7 +10,7 @@
 namespace minerva::app {
 
 // A cli::LocalServerFactory.
-Result<std::unique_ptr<cli::LocalServer>> start_engine_server(const cli::Settings& settings,
-                                                              const std::string& version);
+Result<std::unique_ptr<cli::LocalServer>> start_engine_server(
+    const cli::Configuration& configuration, const std::string& version);
 
 }  // namespace minerva::app

@@ -24,7 +24,7 @@ int main(int argc, char** argv) {
     std::vector<std::string> environment;
     for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
     return minerva::cli::run_command(arguments, environment, MINERVA_VERSION,
-                                     minerva::app::start_engine_server);
+                                     {minerva::app::start_engine_server, {}});
   } catch (const std::exception& error) {
     std::fprintf(stderr, "minerva: an error that nobody handled: %s\n", error.what());
   } catch (...) {

@@ -124,8 +124,9 @@ class CommandLine {
     run->add_option("--max-tokens", run_.max_tokens, "Longest answer")->type_name("N");
     run->add_option("--seed", run_.seed, "The same seed gives the same answer")->type_name("N");
     run->add_flag("--raw", run_.raw, "Print control characters as the model writes them");
-    add_settings(run, {"host", "port", "models_dir", "model_sources", "allow_code", "threads",
-                       "context", "kv_memory", "isa", "numerics", "log_level"});
+    add_settings(run,
+                 {"host", "port", "models_dir", "model_sources", "allow_code", "threads", "context",
+                  "kv_memory", "isa", "numerics", "log_level", "backend", "fallback", "isolation"});
   }
 
   void add_model_verbs() {
@@ -236,7 +237,7 @@ int exit_code(const Error& error) {
 }  // namespace
 
 int run_command(std::span<const std::string> arguments, std::span<const std::string> environment,
-                const std::string& version, const LocalServerFactory& start_server) {
+                const std::string& version, const Wiring& wiring) {
   CommandLine line(version);
   if (const auto code = line.parse(arguments)) return *code;
 
@@ -253,7 +254,8 @@ int run_command(std::span<const std::string> arguments, std::span<const std::str
   set_log_level(quiet ? LogLevel::Warning : level_of(configuration->settings.log_level));
 
   const SteadyClock clock;
-  const Context context{std::move(*configuration), version, start_server, clock};
+  const Context context{std::move(*configuration), version, wiring.start_server,
+                        wiring.engine_kinds, clock};
   const auto done = line.action()(context);
   if (done) return kExitOk;
   report(done.error());

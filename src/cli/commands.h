@@ -14,6 +14,6 @@ inline constexpr int kExitUsage = 2;  // the command line itself is wrong
 
 // One command, with the arguments behind the program's name; returns the exit code.
 int run_command(std::span<const std::string> arguments, std::span<const std::string> environment,
-                const std::string& version, const LocalServerFactory& start_server);
+                const std::string& version, const Wiring& wiring);
 
 }  // namespace minerva::cli

@@ -20,11 +20,12 @@ Outcome run(const std::vector<std::string>& arguments,
             const std::vector<std::string>& environment = {"MINERVA_HOME=/nowhere"}) {
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
-  const int code =
-      run_command(arguments, environment, "9.8.7",
-                  [](const Settings&, const std::string&) -> Result<std::unique_ptr<LocalServer>> {
-                    return fail(ErrorCode::Unavailable, "no server in this test");
-                  });
+  const int code = run_command(
+      arguments, environment, "9.8.7",
+      {[](const Configuration&, const std::string&) -> Result<std::unique_ptr<LocalServer>> {
+         return fail(ErrorCode::Unavailable, "no server in this test");
+       },
+       {}});
   return {code, testing::internal::GetCapturedStdout(), testing::internal::GetCapturedStderr()};
 }
 

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <optional>
 #include <utility>
 
 #include "base/log.h"
 #include "base/mapped_file.h"
 #include "base/system.h"
+#include "cli/engine_tables.h"
 #include "models/model_store.h"
 
 namespace minerva::cli {
@@ -147,19 +149,37 @@ Configuration default_configuration(Environment environment) {
   configuration.home = find_home(environment);
   configuration.settings.models_dir = configuration.home.folder + "/models";
   configuration.sources.assign(setting_table().size(), "default");
+  settle_rules(configuration);
   return configuration;
+}
+
+void settle_rules(Configuration& configuration) {
+  const Settings& settings = configuration.settings;
+  serve::ServingRules& rules = configuration.rules;
+  rules.backend = settings.backend;
+  rules.fallback = settings.fallback;
+  rules.idle_ttl = std::chrono::seconds(settings.idle_ttl);
+  rules.memory_max = settings.memory_max;
+  rules.isolated = settings.isolation == "process";
+  rules.allow_code = settings.allow_code;
 }
 
 Result<void> apply_toml(Configuration& configuration, std::string_view text,
                         const std::string& path) {
   MINERVA_ASSIGN(const toml::table table, parse_toml(text, path));
+  const TomlFile file{path, configuration.home.folder};
   for (const auto& [key, node] : table) {
     const std::string_view name = key.str();
+    if (is_table_name(name) && !(name == "models" && !node.is_table())) {
+      MINERVA_TRY(read_engine_table(configuration, name, node, file));
+      continue;
+    }
     const std::string where = fmt::format("{} line {}", path, key.source().begin.line);
     const Setting* setting = find_setting(name);
     if (setting == nullptr) {
       std::vector<std::string> known;
       for (const Setting& each : setting_table()) known.emplace_back(each.name);
+      known.insert(known.end(), {"backends", "remotes"});
       return fail(ErrorCode::InvalidArgument,
                   fmt::format("{}: there is no setting \"{}\"{}", where, escape_controls(name),
                               did_you_mean(name, std::move(known))));
@@ -184,6 +204,8 @@ Result<Configuration> load_configuration(Environment environment, const FlagValu
   MINERVA_ASSIGN(settings.model_places,
                  models::model_sources(settings.models_dir, settings.model_sources,
                                        lookup("HOME").value_or(""), lookup));
+  settle_rules(configuration);
+  MINERVA_TRY(check_engine_names(configuration));
   return configuration;
 }
 

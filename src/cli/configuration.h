@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/engine_settings.h"
 #include "cli/settings.h"
+#include "serve/model_rules.h"
 
 namespace minerva::cli {
 
@@ -32,6 +34,9 @@ struct Configuration {
   Settings settings;
   // One for each row of setting_table(): "default", "PATH line 3", "MINERVA_PORT", "--port".
   std::vector<std::string> sources;
+  // The tables of config.toml, and of the settings what serve needs.
+  serve::ServingRules rules;
+  EngineSettings engines;
 
   std::string_view source(std::string_view name) const;
   bool is_default(std::string_view name) const { return source(name) == "default"; }
@@ -43,6 +48,9 @@ Home find_home(Environment environment);
 Result<Configuration> load_configuration(Environment environment, const FlagValues& flags);
 // Without file, environment and flags.
 Configuration default_configuration(Environment environment);
+
+// What serve needs of the settings, into `rules`; again where a verb changes settings.
+void settle_rules(Configuration& configuration);
 
 // The text of a config.toml; `path` is for messages.
 Result<void> apply_toml(Configuration& configuration, std::string_view text,

@@ -15,6 +15,7 @@ struct Context {
   Configuration configuration;
   std::string version;
   LocalServerFactory start_server;
+  EngineKindsFactory engine_kinds;  // may be empty
   const Clock& clock;
 
   const Settings& settings() const { return configuration.settings; }

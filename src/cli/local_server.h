@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/engine_kind.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "cli/configuration.h"
@@ -30,6 +31,17 @@ class LocalServer {
 
 // The configured models are loaded before the port opens, and failing to load one is the error.
 using LocalServerFactory = std::function<Result<std::unique_ptr<LocalServer>>(
-    const Settings& settings, const std::string& version)>;
+    const Configuration& configuration, const std::string& version)>;
+
+// The engines that this machine may have and the configuration does not switch off, for the verbs
+// that look at engines without a server. Making them looks at nothing yet: probe() does.
+using EngineKindsFactory =
+    std::function<Result<std::vector<std::shared_ptr<backend::EngineKind>>>(const Configuration&)>;
+
+// What app gives to the command line.
+struct Wiring {
+  LocalServerFactory start_server;
+  EngineKindsFactory engine_kinds;
+};
 
 }  // namespace minerva::cli

@@ -51,7 +51,8 @@ Result<std::string> only_model(const Settings& settings) {
 
 // Flags that say how to compute are for an engine of our own: a server would not hear of them.
 bool asks_for_own_engine(const Configuration& configuration) {
-  constexpr std::string_view kNames[] = {"threads", "context", "kv_memory", "isa", "numerics"};
+  constexpr std::string_view kNames[] = {"threads",  "context", "kv_memory", "isa",
+                                         "numerics", "backend", "fallback",  "isolation"};
   return std::ranges::any_of(
       kNames, [&](std::string_view name) { return configuration.source(name).starts_with("--"); });
 }
@@ -68,7 +69,8 @@ std::optional<Peer> running_server(const Configuration& configuration, const std
 }
 
 Result<Peer> find_peer(const Context& context, const std::string& model) {
-  Settings settings = context.settings();
+  Configuration configuration = context.configuration;
+  Settings& settings = configuration.settings;
   if (auto peer = running_server(context.configuration, model)) return std::move(*peer);
   std::string wanted = model;
   if (wanted.empty()) {
@@ -81,7 +83,7 @@ Result<Peer> find_peer(const Context& context, const std::string& model) {
   settings.port = 0;
   settings.allowed_origins.clear();
   Peer peer;
-  MINERVA_ASSIGN(peer.own, context.start_server(settings, context.version));
+  MINERVA_ASSIGN(peer.own, context.start_server(configuration, context.version));
   peer.host = settings.host;
   peer.port = peer.own->port();
   peer.model = entry.name;

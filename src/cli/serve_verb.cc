@@ -21,7 +21,7 @@ Result<void> serve_models(const Context& context) {
   ignore_broken_pipes();
   const Settings& settings = context.settings();
   // Until the server stands, signals end the process as they always do.
-  MINERVA_ASSIGN(const auto server, context.start_server(settings, context.version));
+  MINERVA_ASSIGN(const auto server, context.start_server(context.configuration, context.version));
   MINERVA_ASSIGN(const auto signals, SignalPipe::open({SIGINT, SIGTERM}));
   MINERVA_TRY(write_out(fmt::format("minerva {} listening on {}  ({})\n", context.version,
                                     server->address(), server->summary())));

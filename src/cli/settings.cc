@@ -6,6 +6,7 @@
 #include <charconv>
 #include <utility>
 
+#include "backend/engine_name.h"
 #include "base/checked.h"
 #include "base/log.h"
 
@@ -13,6 +14,7 @@ namespace minerva::cli {
 namespace {
 
 constexpr std::uint64_t kTokensMax = std::uint64_t{1} << 24;
+constexpr std::uint64_t kSecondsMax = std::uint64_t{366} * 86400;
 constexpr std::uint64_t kBytesMax = std::uint64_t{1} << 46;
 
 const std::vector<Setting>& table() {
@@ -58,8 +60,45 @@ const std::vector<Setting>& table() {
        .flag = "--backend",
        .value = "NAME",
        .field = &Settings::backend,
-       .doc = "Engine that runs the models.",
-       .choices = {"auto", "native"}},
+       .doc = "Engine that runs the models: `auto`, `native`, `llama_cpp`, `mlx` or "
+              "`remote:NAME`.",
+       .engines = true},
+      {.name = "fallback",
+       .flag = "--fallback",
+       .value = "NAME",
+       .field = &Settings::fallback,
+       .doc = "Engines to go on with when the first fails before its first token, in this order.",
+       .default_words = "none",
+       .engines = true},
+      {.name = "isolation",
+       .flag = "--isolation",
+       .value = "MODE",
+       .field = &Settings::isolation,
+       .doc = "`process` runs our own engine in a process for each model.",
+       .choices = {"none", "process"}},
+      {.name = "idle_ttl",
+       .flag = "--idle-ttl",
+       .value = "TIME",
+       .field = &Settings::idle_ttl,
+       .doc = "A model that nobody asks for so long is unloaded: seconds, or `90s`, `10m`, `2h`.",
+       .default_words = "never",
+       .max = kSecondsMax,
+       .duration = true},
+      {.name = "memory_max",
+       .flag = "--memory-max",
+       .value = "BYTES",
+       .field = &Settings::memory_max,
+       .doc = "Memory for all loaded models together; the least used make room for new ones.",
+       .default_words = "what the machine has free",
+       .max = kBytesMax,
+       .bytes = true},
+      {.name = "load_wait_seconds",
+       .flag = "--load-wait-seconds",
+       .value = "N",
+       .field = &Settings::load_wait_seconds,
+       .doc = "How long a call that loads a model waits for it.",
+       .min = 1,
+       .max = 86400},
       {.name = "threads",
        .flag = "--threads",
        .value = "N",
@@ -185,14 +224,25 @@ std::string bytes_text(std::uint64_t bytes) {
   return fmt::format("{}{}", bytes, kUnits[unit]);
 }
 
+std::string duration_text(std::uint64_t seconds) {
+  constexpr std::pair<std::uint64_t, char> kUnits[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}};
+  for (const auto& [length, unit] : kUnits) {
+    if (seconds != 0 && seconds % length == 0) return fmt::format("{}{}", seconds / length, unit);
+  }
+  return fmt::format("{}s", seconds);
+}
+
 std::string number_text(const Setting& setting, std::uint64_t number) {
+  if (setting.duration) return duration_text(number);
   return setting.bytes ? bytes_text(number) : std::to_string(number);
 }
 
 std::string wanted_number(const Setting& setting) {
   return fmt::format("a number from {} to {}{}", number_text(setting, setting.min),
                      number_text(setting, setting.max),
-                     setting.bytes ? " bytes (512M and 4G are understood)" : "");
+                     setting.bytes      ? " bytes (512M and 4G are understood)"
+                     : setting.duration ? " (seconds, 90s, 10m and 2h are understood)"
+                                        : "");
 }
 
 Result<void> set_checked_number(Settings& settings, const Setting& setting,
@@ -207,6 +257,7 @@ Result<void> set_word(Settings& settings, const Setting& setting, std::string_vi
   if (!setting.choices.empty() && !std::ranges::count(setting.choices, word)) {
     return refused(fmt::format("takes {}, not {}", fmt::join(setting.choices, ", "), quoted(word)));
   }
+  if (setting.engines) MINERVA_TRY(check_engine(word, true));
   settings.*std::get<std::string Settings::*>(setting.field) = word;
   return {};
 }
@@ -241,6 +292,27 @@ std::optional<std::uint64_t> parse_bytes(std::string_view text) {
   return checked_mul(number, std::uint64_t{1} << (10 * (power + 1)));
 }
 
+std::optional<std::uint64_t> parse_duration(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{}) return std::nullopt;
+  const auto unit = trimmed(text.substr(static_cast<std::size_t>(end - text.data())));
+  if (unit.empty() || unit == "s") return number;
+  if (unit == "m") return checked_mul(number, std::uint64_t{60});
+  if (unit == "h") return checked_mul(number, std::uint64_t{3600});
+  if (unit == "d") return checked_mul(number, std::uint64_t{86400});
+  return std::nullopt;
+}
+
+Result<void> check_engine(std::string_view name, bool automatic) {
+  constexpr std::string_view kEngines[] = {"native", "llama_cpp", "mlx"};
+  if (automatic && name == "auto") return {};
+  if (std::ranges::count(kEngines, name) != 0) return {};
+  if (name.starts_with("remote:") && backend::is_engine_name(name)) return {};
+  return refused(fmt::format("takes {}{} or remote:NAME, not {}", automatic ? "auto, " : "",
+                             fmt::join(kEngines, ", "), quoted(name)));
+}
+
 Result<void> set_number(Settings& settings, const Setting& setting, std::int64_t number) {
   if (!std::holds_alternative<std::uint64_t Settings::*>(setting.field))
     return refused(fmt::format("takes no number, but {} was given", number));
@@ -250,6 +322,13 @@ Result<void> set_number(Settings& settings, const Setting& setting, std::int64_t
 
 Result<void> set_words(Settings& settings, const Setting& setting, std::vector<std::string> words) {
   if (!setting.is_list()) return refused("takes one value, but a list was given");
+  if (setting.engines) {
+    if (words.size() > backend::kFallbackMax) {
+      return refused(fmt::format("takes {} engines at most, but {} were given",
+                                 backend::kFallbackMax, words.size()));
+    }
+    for (const std::string& word : words) MINERVA_TRY(check_engine(word, false));
+  }
   settings.*std::get<std::vector<std::string> Settings::*>(setting.field) = std::move(words);
   return {};
 }
@@ -277,6 +356,8 @@ Result<void> set_from_text(Settings& settings, const Setting& setting, std::stri
   std::optional<std::uint64_t> number;
   if (setting.bytes) {
     number = parse_bytes(text);
+  } else if (setting.duration) {
+    number = parse_duration(text);
   } else {
     std::uint64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -24,6 +24,11 @@ struct Settings {
   std::vector<std::string> model_sources;
   std::vector<std::string> allow_code;
   std::string backend = "auto";
+  std::vector<std::string> fallback;
+  std::string isolation = "none";
+  std::uint64_t idle_ttl = 0;  // seconds
+  std::uint64_t memory_max = 0;
+  std::uint64_t load_wait_seconds = 600;
   std::uint64_t threads = 0;
   std::uint64_t context = 0;
   std::uint64_t kv_memory = 0;
@@ -60,6 +65,8 @@ struct Setting {
   std::uint64_t min = 0;                // of numbers
   std::uint64_t max = 0;
   bool bytes = false;                          // of numbers: takes 512M or 4GiB
+  bool duration = false;                       // of numbers: seconds; takes 90s, 10m or 2h
+  bool engines = false;                        // of words: names of engines
   std::vector<std::string_view> choices = {};  // of words; empty: any
 
   std::string variable() const;
@@ -82,6 +89,13 @@ std::string value_text(const Settings& settings, const Setting& setting);
 
 // "8388608", "512M", "4 GiB": powers of 1024.
 std::optional<std::uint64_t> parse_bytes(std::string_view text);
+
+// "90", "90s", "10m", "2h", "1d": in seconds.
+std::optional<std::uint64_t> parse_duration(std::string_view text);
+
+// "auto" where `automatic`, native, llama_cpp, mlx or remote:NAME; whether that remote server is
+// configured is seen when everything has been read.
+Result<void> check_engine(std::string_view name, bool automatic);
 
 // The table of docs/configuration.md.
 std::string settings_markdown();

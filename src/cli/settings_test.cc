@@ -46,6 +46,39 @@ TEST(Settings, BytesAreReadAsPeopleWriteThem) {
   }
 }
 
+TEST(Settings, TimesAreReadAsPeopleWriteThem) {
+  EXPECT_EQ(parse_duration("90"), 90U);
+  EXPECT_EQ(parse_duration("90s"), 90U);
+  EXPECT_EQ(parse_duration("10m"), 600U);
+  EXPECT_EQ(parse_duration("2 h"), 7200U);
+  EXPECT_EQ(parse_duration("1d"), 86400U);
+  for (const char* wrong :
+       {"", "m", "-1", "1.5h", "10min", "1h30m", "99999999999999999999", "9999999999999999999d"}) {
+    EXPECT_EQ(parse_duration(wrong), std::nullopt) << wrong;
+  }
+  Settings settings;
+  const Setting& ttl = *find_setting("idle_ttl");
+  ASSERT_TRUE(set_from_text(settings, ttl, "15m"));
+  EXPECT_EQ(settings.idle_ttl, 900U);
+  EXPECT_EQ(value_text(settings, ttl), "15m");
+  EXPECT_EQ(set_from_text(settings, ttl, "soon").error().message,
+            "takes a number from 0s to 366d (seconds, 90s, 10m and 2h are understood), not "
+            "\"soon\"");
+}
+
+TEST(Settings, EnginesAreNamed) {
+  Settings settings;
+  for (const char* name : {"auto", "native", "llama_cpp", "mlx", "remote:office"})
+    EXPECT_TRUE(set_from_text(settings, *find_setting("backend"), name)) << name;
+  for (const char* name : {"", "llamacpp", "remote:", "remote", "remote:a b", "Native"})
+    EXPECT_FALSE(set_from_text(settings, *find_setting("backend"), name)) << name;
+  const Setting& fallback = *find_setting("fallback");
+  ASSERT_TRUE(set_from_text(settings, fallback, "llama_cpp, remote:office"));
+  EXPECT_EQ(settings.fallback, (std::vector<std::string>{"llama_cpp", "remote:office"}));
+  EXPECT_FALSE(set_from_text(settings, fallback, "auto"));
+  EXPECT_FALSE(set_from_text(settings, fallback, "mlx,mlx,mlx,mlx,mlx,mlx,mlx,mlx,mlx"));
+}
+
 TEST(Settings, WrongValuesAreRefusedWithWhatIsAccepted) {
   Settings settings;
   const auto refusal = [&](std::string_view name, std::string_view text) {
@@ -58,7 +91,8 @@ TEST(Settings, WrongValuesAreRefusedWithWhatIsAccepted) {
   EXPECT_EQ(refusal("queue", "0"), "takes a number from 1 to 65536, not \"0\"");
   EXPECT_EQ(refusal("strict", "maybe"), "takes true or false, not \"maybe\"");
   EXPECT_EQ(refusal("log_level", "loud"), "takes debug, info, warning, error, off, not \"loud\"");
-  EXPECT_EQ(refusal("backend", "\x1b[31mred"), "takes auto, native, not \"\\x1b[31mred\"");
+  EXPECT_EQ(refusal("backend", "\x1b[31mred"),
+            "takes auto, native, llama_cpp, mlx or remote:NAME, not \"\\x1b[31mred\"");
   EXPECT_EQ(settings, Settings());
 }
 

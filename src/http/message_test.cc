@@ -166,5 +166,46 @@ TEST(PrometheusMetrics, RendersWhatWasCounted) {
   }
 }
 
+TEST(Metrics, EnginesAndModelsAreLabels) {
+  PrometheusMetrics metrics;
+  metrics.add(Metric::EngineRestartsTotal, 2, "llama_cpp");
+  metrics.add(Metric::RetriesTotal, 1, "remote:office");
+  metrics.add(Metric::RetriesTotal, 1, "remote:home");
+  metrics.add(Metric::ModelLoadsTotal, 1, "an engine of tomorrow");
+  metrics.add(Metric::ModelEvictionsTotal, 3);
+  metrics.add(Metric::QuarantinedTotal, 1);
+  metrics.observe(Metric::ModelLoadSeconds, 4);
+  metrics.set(Metric::LoadedModels, 2);
+  metrics.set(Metric::BreakersOpen, 1);
+  metrics.set(Metric::ModelMemoryBytes, 1024, "one");
+  metrics.set(Metric::ModelMemoryBytes, 2048, "two \"quoted\"");
+  const std::string text = metrics.render();
+  for (const char* line :
+       {"minerva_engine_restarts_total{engine=\"llama_cpp\"} 2\n",
+        "minerva_engine_restarts_total{engine=\"native\"} 0\n",
+        "minerva_retries_total{engine=\"remote\"} 2\n",
+        "minerva_model_loads_total{engine=\"other\"} 1\n", "minerva_model_evictions_total 3\n",
+        "minerva_quarantined_total 1\n", "minerva_model_load_seconds_bucket{le=\"5\"} 1\n",
+        "minerva_loaded_models 2\n", "minerva_breakers_open 1\n",
+        "minerva_model_memory_bytes{model=\"one\"} 1024\n",
+        "minerva_model_memory_bytes{model=\"two \\\"quoted\\\"\"} 2048\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
+  }
+  metrics.set(Metric::ModelMemoryBytes, 0, "one");
+  metrics.set(Metric::ModelMemoryBytes, 0, "never loaded");
+  const std::string later = metrics.render();
+  EXPECT_EQ(later.find("model=\"one\""), std::string::npos) << later;
+  EXPECT_NE(later.find("two"), std::string::npos) << later;
+}
+
+TEST(Metrics, SeriesOfModelsHaveABound) {
+  PrometheusMetrics metrics;
+  for (int i = 0; i < 1000; ++i)
+    metrics.set(Metric::ModelMemoryBytes, 1, "model" + std::to_string(i));
+  const std::string text = metrics.render();
+  EXPECT_NE(text.find("model=\"model255\""), std::string::npos);
+  EXPECT_EQ(text.find("model=\"model256\""), std::string::npos);
+}
+
 }  // namespace
 }  // namespace minerva::http

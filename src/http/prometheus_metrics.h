@@ -20,7 +20,7 @@ class PrometheusMetrics final : public Metrics {
 
   void add(Metric counter, double by, std::string_view label = {}) override;
   void observe(Metric histogram, double value) override;
-  void set(Metric gauge, double value) override;
+  void set(Metric gauge, double value, std::string_view label = {}) override;
 
   // The whole page, text format 0.0.4.
   std::string render() const;

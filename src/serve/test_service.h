@@ -35,7 +35,7 @@ class CountingMetrics final : public Metrics {
     const std::lock_guard lock(mutex_);
     ++observed_[histogram];
   }
-  void set(Metric gauge, double value) override {
+  void set(Metric gauge, double value, std::string_view) override {
     const std::lock_guard lock(mutex_);
     gauges_[gauge] = value;
   }
