@@ -1,7 +1,9 @@
 // A supervised child process, started through a guard: a process of our own binary that puts the
-// child into a session of its own, is the reaper of all its descendants, and holds a pipe from us.
-// When that pipe closes (we have ended, however) the guard ends the whole tree. So nothing is left
-// behind, not by SIGKILL and not by grandchildren.
+// child into a session of its own, is the reaper of all its descendants, and holds a socket from
+// us. When that closes (we have ended, however) the guard ends the whole tree: SIGTERM, and SIGKILL
+// 2 s later. A second guard does the same for the first. So nothing is left behind, not by SIGKILL
+// to one of us and not by grandchildren. A child that ends takes its descendants along in the same
+// way.
 #pragma once
 
 #include <chrono>

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -194,6 +195,24 @@ TEST_F(PrivateFolderTest, RefusesAnotherUsersParent) {
   const auto folder = PrivateFolder::make(parent_ + "/run-");
   ASSERT_FALSE(folder.has_value());
   EXPECT_NE(folder.error().message.find("belongs to user 65534"), std::string::npos);
+}
+
+TEST_F(PrivateFolderTest, AnotherUserCannotEnter) {
+  if (::geteuid() != 0) GTEST_SKIP() << "NOT RUN: only root can become another user";
+  ASSERT_EQ(::chmod(parent_.c_str(), 0755), 0);  // so that only the folder itself is in the way
+  const auto folder = PrivateFolder::make(parent_ + "/run-");
+  ASSERT_TRUE(folder.has_value());
+  const auto secret = folder->write_secret("key", "sesame");
+  ASSERT_TRUE(secret.has_value());
+  ASSERT_EQ(::chmod(secret->c_str(), 0644), 0);  // even a careless file is out of reach
+  const ::pid_t other = ::fork();
+  if (other == 0) {
+    if (::setresuid(65534, 65534, 65534) != 0 || ::access(parent_.c_str(), X_OK) != 0) ::_exit(2);
+    ::_exit(::open(secret->c_str(), O_RDONLY | O_CLOEXEC) < 0 && errno == EACCES ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(other, &status, 0), other);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(PrivateFolderDefault, IsMadeForTheRunningUser) {
