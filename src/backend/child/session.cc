@@ -49,7 +49,8 @@ Result<void> ChildSession::bring_up() {
   const auto left = until - std::chrono::steady_clock::now();
   MINERVA_TRY(options_.wire->inspect(*side_, *model_,
                                      std::max<Duration>(left, std::chrono::milliseconds(1))));
-  MINERVA_TRY(generate_one(until));
+  // A token of somebody else's server may cost money, and that it answers is enough to know.
+  if (plan_.child) MINERVA_TRY(generate_one(until));
   settle_capabilities();
   return {};
 }
