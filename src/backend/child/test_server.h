@@ -2,7 +2,9 @@
 // of its own, with blocking reads and writes. Plain, or with TLS.
 #pragma once
 
+#include <sys/socket.h>
 #include <atomic>
+
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/write.hpp>
@@ -23,6 +25,7 @@ class TestConnection {
       : stream_(tls == nullptr ? nullptr : std::make_unique<Tls>(std::move(socket), *tls)),
         plain_(tls == nullptr ? std::make_unique<Socket>(std::move(socket)) : nullptr) {
     boost::system::error_code failed;
+    descriptor_ = stream_ ? stream_->next_layer().native_handle() : plain_->native_handle();
     if (stream_) stream_->handshake(boost::asio::ssl::stream_base::server, failed);
   }
 
@@ -58,15 +61,17 @@ class TestConnection {
   }
   // So that the client sees a reset and no orderly end.
   void reset() {
+    const std::lock_guard lock(mutex_);
     boost::system::error_code ignored;
     auto& socket = stream_ ? stream_->next_layer() : *plain_;
     socket.set_option(boost::asio::socket_base::linger(true, 0), ignored);
     socket.close(ignored);
+    descriptor_ = -1;
   }
+  // From any thread: whoever reads here sees the end.
   void close() {
-    boost::system::error_code ignored;
-    auto& socket = stream_ ? stream_->next_layer() : *plain_;
-    socket.shutdown(Socket::shutdown_both, ignored);
+    const std::lock_guard lock(mutex_);
+    if (descriptor_ >= 0) ::shutdown(descriptor_, SHUT_RDWR);
   }
 
  private:
@@ -74,6 +79,8 @@ class TestConnection {
   std::unique_ptr<Tls> stream_;
   std::unique_ptr<Socket> plain_;
   std::string buffered_;
+  std::mutex mutex_;
+  int descriptor_ = -1;  // under mutex_; -1 once it is closed
 };
 
 class TestServer {
@@ -104,9 +111,8 @@ class TestServer {
  private:
   void accept() {
     while (true) {
-      boost::asio::ip::tcp::socket socket(io_);
       boost::system::error_code failed;
-      acceptor_.accept(socket, failed);
+      boost::asio::ip::tcp::socket socket = acceptor_.accept(failed);
       if (failed || stopping_) return;
       const int number = accepted_++;
       threads_.emplace_back([this, number, socket = std::move(socket)]() mutable {
