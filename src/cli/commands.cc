@@ -38,6 +38,7 @@ class CommandLine {
     app_.set_version_flag("--version", "minerva " + version);
     app_.get_formatter()->column_width(34);
     add_server_verbs();
+    add_engine_verbs();
     add_model_verbs();
     add_text_verbs();
     add_machine_verbs();
@@ -129,6 +130,35 @@ class CommandLine {
                   "kv_memory", "isa", "numerics", "log_level", "backend", "fallback", "isolation"});
   }
 
+  void add_engine_verbs() {
+    CLI::App* ps = add_verb("ps", "List what the running server has loaded",
+                            [this](const Context& c) { return list_instances(c, ps_); });
+    ps->add_flag("--json", ps_.json, "Print JSON");
+    add_settings(ps, {"host", "port"});
+
+    CLI::App* load = add_verb("load", "Have the running server load a model",
+                              [this](const Context& c) { return load_on_server(c, load_); });
+    load->add_option("MODEL", load_.model, "Its name")->required();
+    load->add_option("--engine", load_.engine, "On this engine")->type_name("NAME");
+    load->add_flag("--json", load_.json, "Print JSON");
+    add_settings(load, {"host", "port", "load_wait_seconds"});
+
+    CLI::App* unload = add_verb("unload", "Have the running server unload a model",
+                                [this](const Context& c) { return unload_on_server(c, unload_); });
+    unload->add_option("MODEL", unload_.model, "Its name")->required();
+    unload->add_flag("--now", unload_.now, "Ends its running answers, too");
+    add_settings(unload, {"host", "port", "load_wait_seconds"});
+
+    CLI::App* route = add_verb("route", "Ask the running server which engine would answer",
+                               [this](const Context& c) { return explain_route(c, route_); });
+    route->add_option("MODEL", route_.model, "Its name")->required();
+    route->add_option("PROMPT", route_.prompt, "A message, which is not answered");
+    route->add_option("--engine", route_.engine, "As if this engine were asked for")
+        ->type_name("NAME");
+    route->add_flag("--json", route_.json, "Print JSON");
+    add_settings(route, {"host", "port"});
+  }
+
   void add_model_verbs() {
     CLI::App* list = add_verb("list", "List the models that are there",
                               [this](const Context& c) { return list_models(c, list_); });
@@ -165,6 +195,11 @@ class CommandLine {
     bench->add_option("--sequences", bench_.sequences, "That decode at once")
         ->check(CLI::Range(1, 256))
         ->type_name("N");
+    bench
+        ->add_option("--backends", bench_.engines,
+                     "The same model on these engines, one after the other: all, or names parted "
+                     "by commas")
+        ->type_name("NAMES");
     bench->add_flag("--json", bench_.json, "Print JSON");
     add_settings(bench, {"models_dir", "model_sources", "allow_code", "threads", "isa"});
   }
@@ -219,6 +254,10 @@ class CommandLine {
   bool diagnoses_ = false;
   bool chats_ = false;
   RunOptions run_;
+  PsOptions ps_;
+  LoadOptions load_;
+  UnloadOptions unload_;
+  RouteOptions route_;
   ListOptions list_;
   ShowOptions show_;
   EvalVerbOptions eval_;

@@ -34,8 +34,9 @@ TEST(Commands, HelpAndVersion) {
   EXPECT_EQ(run({"--version"}).code, kExitOk);
   const Outcome help = run({"--help"});
   EXPECT_EQ(help.code, kExitOk);
-  for (const char* verb : {"serve", "run", "list", "show", "tokenize", "detokenize", "template",
-                           "eval", "bench", "doctor", "config"}) {
+  for (const char* verb :
+       {"serve", "run", "ps", "load", "unload", "route", "list", "show", "tokenize", "detokenize",
+        "template", "eval", "bench", "doctor", "config"}) {
     EXPECT_NE(help.out.find(verb), std::string::npos) << verb;
     const Outcome own = run({verb, "--help"});
     EXPECT_EQ(own.code, kExitOk) << verb;

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -7,6 +8,7 @@
 #include "base/log.h"
 #include "base/system.h"
 #include "cli/compute.h"
+#include "cli/engine_probes.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
 #include "http/client.h"
@@ -15,6 +17,8 @@
 
 namespace minerva::cli {
 namespace {
+
+constexpr auto kProbeTime = std::chrono::seconds(10);
 
 // "free", or who answers there.
 std::string port_state(const Settings& settings) {
@@ -91,6 +95,41 @@ void look_at_port(const Context& context, Findings& findings) {
   }
 }
 
+// An engine that is not there is no problem by itself: nobody needs all of them.
+Result<void> look_at_engines(const Context& context, Findings& findings) {
+  wire::Json engines = wire::Json::array();
+  if (context.engine_kinds) {
+    MINERVA_ASSIGN(const auto kinds, context.engine_kinds(context.configuration));
+    for (const ProbedEngine& engine : probe_engines(kinds, kProbeTime)) {
+      engines.push_back({{"name", engine.name},
+                         {"available", engine.found.available},
+                         {"version", engine.found.version},
+                         {"path", engine.found.path},
+                         {"device", engine.found.device},
+                         {"why_not", engine.found.why_not},
+                         {"install", engine.found.install}});
+    }
+  }
+  findings.facts["engines"] = std::move(engines);
+  return {};
+}
+
+std::string engine_words(const wire::Json& engine) {
+  const auto text = [&](const char* key) {
+    return escape_controls(engine[key].get<std::string>());
+  };
+  std::string out = fmt::format("  engine     {}: ", text("name"));
+  if (!engine["available"].get<bool>()) {
+    out += text("why_not").empty() ? "not there" : text("why_not");
+    if (!text("install").empty()) out += fmt::format(" (to install it: {})", text("install"));
+    return out + "\n";
+  }
+  out += text("version").empty() ? "there" : text("version");
+  for (const char* key : {"device", "path"})
+    if (!text(key).empty()) out += ", " + text(key);
+  return out + "\n";
+}
+
 std::string words(const Findings& findings) {
   const wire::Json& f = findings.facts;
   const auto text = [&](const char* key) { return escape_controls(f[key].get<std::string>()); };
@@ -111,6 +150,7 @@ std::string words(const Findings& findings) {
   out += fmt::format("  models     {}{}: {}\n", text("models_dir"),
                      f["models_dir_exists"].get<bool>() ? "" : " (no such folder)",
                      f["models"].empty() ? "none" : list("models"));
+  for (const wire::Json& engine : f["engines"]) out += engine_words(engine);
   out += fmt::format("  port       {}: {}\n", text("address"), text("port_state"));
   for (const std::string& problem : findings.problems)
     out += fmt::format("  problem    {}\n", escape_controls(problem));
@@ -124,6 +164,10 @@ Result<void> diagnose(const Context& context, const DoctorOptions& options) {
   look_at_machine(context, findings);
   look_at_files(context, options, findings);
   look_at_port(context, findings);
+  if (auto looked = look_at_engines(context, findings); !looked) {
+    findings.facts["engines"] = wire::Json::array();
+    findings.problems.push_back(looked.error().message);
+  }
   if (!options.json) return write_out(words(findings));
   findings.facts["problems"] = findings.problems;
   return write_out(wire::dump_json(findings.facts) + "\n");

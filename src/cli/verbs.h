@@ -54,6 +54,7 @@ Result<void> evaluate_model(const Context& context, const EvalVerbOptions& optio
 
 struct BenchVerbOptions {
   std::string model;
+  std::string engines;  // "all", or names parted by commas; empty: our own alone, and closer
   std::uint64_t sequences = 1;
   bool json = false;
 };
@@ -71,6 +72,34 @@ struct ConfigOptions {
   bool markdown = false;  // the table of docs/configuration.md
 };
 Result<void> show_configuration(const Context& context, const ConfigOptions& options);
+
+// --- what asks the running server ---
+
+struct PsOptions {
+  bool json = false;
+};
+Result<void> list_instances(const Context& context, const PsOptions& options);
+
+struct LoadOptions {
+  std::string model;
+  std::string engine;
+  bool json = false;
+};
+Result<void> load_on_server(const Context& context, const LoadOptions& options);
+
+struct UnloadOptions {
+  std::string model;
+  bool now = false;
+};
+Result<void> unload_on_server(const Context& context, const UnloadOptions& options);
+
+struct RouteOptions {
+  std::string model;
+  std::string prompt;
+  std::string engine;
+  bool json = false;
+};
+Result<void> explain_route(const Context& context, const RouteOptions& options);
 
 Result<void> serve_models(const Context& context);
 
