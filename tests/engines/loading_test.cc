@@ -41,7 +41,8 @@ TEST_F(EngineLoad, AFailureIsToldInTheEnginesOwnWords) {
 TEST_F(EngineLoad, AnAbandonedLoadStops) {
   make({.flags = {"--never-ready"}});
   Result<void> outcome;
-  std::thread loading([&] { outcome = engine().load_model({}, 0); });
+  ChildBackend& backend = engine();
+  std::thread loading([&] { outcome = backend.load_model({}, 0); });
   const auto give_up = std::chrono::steady_clock::now() + kBounded;
   while (engine().usage().pid == 0 && std::chrono::steady_clock::now() < give_up)
     std::this_thread::yield();

@@ -75,8 +75,8 @@ Result<std::shared_ptr<ChildSession>> ChildBackend::bring_up(const ModelSpec& sp
   }
   auto ready = session->bring_up();
   if (!ready) {
-    remember_log(*session);
     session->take_down(Duration::zero());
+    remember_log(*session);
     return fail(std::move(ready).error());
   }
   return session;
@@ -146,6 +146,9 @@ void ChildBackend::bury() {
 void ChildBackend::remember_log(const ChildSession& session) {
   if (session.child() == nullptr) return;
   auto lines = session.child()->last_log_lines(kLastWordsMax);
+  if (const auto status = session.child()->exit_status()) {
+    lines.push_back(fmt::format("[ended: {}]", status->words()));
+  }
   const std::lock_guard lock(mutex_);
   last_words_ = std::move(lines);
 }

@@ -41,7 +41,8 @@ ChildSession::ChildSession(const ChildBackendOptions& options, std::string name,
 Result<void> ChildSession::bring_up() {
   const SteadyTime until = std::chrono::steady_clock::now() + options_.ready_max;
   if (plan_.child) {
-    MINERVA_ASSIGN(child_, process::Child::spawn(*plan_.child));
+    MINERVA_ASSIGN(owned_child_, process::Child::spawn(*plan_.child));
+    child_ = owned_child_.get();
   }
   MINERVA_TRY(connect());
   MINERVA_TRY(wait_until_healthy(until));
@@ -80,8 +81,8 @@ Result<void> ChildSession::check_alive(SteadyTime until, std::string_view doing)
 }
 
 void ChildSession::wait_a_moment() const {
-  if (child_ != nullptr) {
-    static_cast<void>(child_->wait_for(kPoll));
+  if (child() != nullptr) {
+    static_cast<void>(child()->wait_for(kPoll));
   } else {
     std::this_thread::sleep_for(kPoll);
   }
@@ -105,7 +106,7 @@ Result<void> ChildSession::wait_until_healthy(SteadyTime until) {
         return fail(error_of(options_, ErrorCode::Unavailable,
                              fmt::format("the engine cannot load the model: {}", how_it_ended())));
       }
-    } else if (child_ == nullptr && std::chrono::steady_clock::now() >= unreachable) {
+    } else if (child() == nullptr && std::chrono::steady_clock::now() >= unreachable) {
       return fail(answer.error());
     }
     wait_a_moment();
@@ -113,9 +114,9 @@ Result<void> ChildSession::wait_until_healthy(SteadyTime until) {
 }
 
 Result<void> ChildSession::prove_port() const {
-  if (child_ == nullptr || !plan_.prove_port) return {};
+  if (child() == nullptr || !plan_.prove_port) return {};
   const std::uint16_t port = plan_.upstream.address.port;
-  if (process::listens(child_->pid(), port)) return {};
+  if (process::listens(child()->pid(), port)) return {};
   return fail(error_of(options_, ErrorCode::Unavailable,
                        fmt::format("another process answers at port {}, not the engine that was "
                                    "started",
@@ -164,7 +165,7 @@ Result<void> ChildSession::generate_one(SteadyTime until) {
   }
   if (end->error) {
     // A child that has just died shows as a closed connection first.
-    if (child_ != nullptr && child_->wait_for(std::chrono::milliseconds(200))) {
+    if (child() != nullptr && child()->wait_for(std::chrono::milliseconds(200))) {
       return check_alive(until, "made its first token");
     }
     return fail(std::move(*end->error));
@@ -184,14 +185,14 @@ void ChildSession::settle_capabilities() {
 
 // --- state ---
 
-bool ChildSession::alive() const { return child_ == nullptr || child_->running(); }
+bool ChildSession::alive() const { return child() == nullptr || child()->running(); }
 
 std::string ChildSession::how_it_ended() const {
-  if (child_ == nullptr) return "it is not ours to start";
-  const auto status = child_->exit_status();
+  if (child() == nullptr) return "it is not ours to start";
+  const auto status = child()->exit_status();
   std::string words = status ? status->words() : std::string("it runs");
   if (given_up_) words = "it said that it can generate no more, and was killed";
-  const auto lines = child_->last_log_lines(20);
+  const auto lines = child()->last_log_lines(20);
   const auto said =
       std::ranges::find_if(lines.rbegin(), lines.rend(), [this](const std::string& line) {
         return line.find_first_not_of(' ') != std::string::npos && !options_.wire->is_noise(line);
@@ -226,7 +227,7 @@ void ChildSession::on_ended(const std::shared_ptr<Generation>& generation) {
 
 // An engine may live on and generate nothing: mlx_lm.server does, once its one thread has died.
 void ChildSession::look_after_engine() {
-  if (child_ == nullptr || looking_ || closed_ || !alive()) return;
+  if (child() == nullptr || looking_ || closed_ || !alive()) return;
   struct Look final : UpstreamHandler {
     explicit Look(std::weak_ptr<ChildSession> owner) : session(std::move(owner)) {}
     void on_event(const wire::SseEvent&) override {}
@@ -250,7 +251,7 @@ void ChildSession::on_looked(const UpstreamEnd& end) {
   closed_ = error_of(options_, ErrorCode::Unavailable,
                      fmt::format("the engine ended: {}", how_it_ended()));
   end_all(EndEvent::Outcome::Failed, closed_);
-  child_->kill();
+  child()->kill();
 }
 
 void ChildSession::tick() {
@@ -279,16 +280,13 @@ void ChildSession::close_on_loop() {
   loop_.post([self = shared_from_this()] {
     self->closed_ = error_of(self->options_, ErrorCode::Unavailable, "the engine was stopped");
     self->end_all(EndEvent::Outcome::Cancelled, {});
-    const std::lock_guard lock(self->idle_mutex_);
-    self->swept_ = true;
-    self->idle_.notify_all();
   });
 }
 
 void ChildSession::kill() {
   abandoned_ = true;
   close_on_loop();
-  if (child_ != nullptr) child_->kill();
+  if (child() != nullptr) child()->kill();
 }
 
 void ChildSession::take_down(Duration grace) {
@@ -298,18 +296,21 @@ void ChildSession::take_down(Duration grace) {
     idle_.wait_for(lock, grace, [&] { return counters_->running == 0 || !alive(); });
   }
   close_on_loop();
+  // Connections are closed before the engine is told to stop, so that it idles by then: some hang
+  // when they are told so while they compute.
+  const Error stops = error_of(options_, ErrorCode::Cancelled, "the engine stops");
+  if (upstream_ != nullptr) upstream_->fail_all(stops);
+  if (side_ != nullptr) side_->fail_all(stops);
+  loop_.post([self = shared_from_this()] {
+    const std::lock_guard lock(self->idle_mutex_);
+    self->swept_ = true;
+    self->idle_.notify_all();
+  });
   {
     std::unique_lock lock(idle_mutex_);
     idle_.wait_for(lock, kSweepMax, [&] { return swept_; });
   }
-  if (upstream_ != nullptr) {
-    // Closes what is left open, so that the engine idles: some hang when they are told to stop
-    // while they compute.
-    const Error stops = error_of(options_, ErrorCode::Cancelled, "the engine stops");
-    upstream_->fail_all(stops);
-    if (side_ != nullptr) side_->fail_all(stops);
-  }
-  if (child_ != nullptr) static_cast<void>(child_->stop(options_.ladder));
+  if (child() != nullptr) static_cast<void>(child()->stop(options_.ladder));
 }
 
 }  // namespace minerva::backend

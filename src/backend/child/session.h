@@ -41,7 +41,8 @@ class ChildSession : public std::enable_shared_from_this<ChildSession> {
   // For small calls (tokens, health): they never wait behind generations.
   Upstream& side() const { return *side_; }
   const std::shared_ptr<ChildCounters>& counters() const { return counters_; }
-  process::Child* child() const { return child_.get(); }
+  // None before it is spawned; others may look while bring_up() runs.
+  process::Child* child() const { return child_.load(); }
 
  private:
   using SteadyTime = std::chrono::steady_clock::time_point;
@@ -65,7 +66,8 @@ class ChildSession : public std::enable_shared_from_this<ChildSession> {
   UpstreamLoop& loop_;
   const Clock& clock_;
   std::string name_;
-  std::unique_ptr<process::Child> child_;
+  std::unique_ptr<process::Child> owned_child_;
+  std::atomic<process::Child*> child_ = nullptr;
   std::unique_ptr<Upstream> upstream_;
   std::unique_ptr<Upstream> side_;
   std::shared_ptr<WireModel> model_;  // not changed once bring_up() has returned
@@ -82,7 +84,7 @@ class ChildSession : public std::enable_shared_from_this<ChildSession> {
 
   std::mutex idle_mutex_;
   std::condition_variable idle_;  // a generation has ended, or all have
-  bool swept_ = false;            // nothing runs any more, and nothing will; under idle_mutex_
+  bool swept_ = false;            // nothing runs any more, and nothing will; of idle_mutex_
 };
 
 }  // namespace minerva::backend
