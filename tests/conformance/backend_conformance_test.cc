@@ -154,6 +154,7 @@ TEST_P(BackendConformance, GivesSoManyTokensAndCountsThem) {
 TEST_P(BackendConformance, BytesAreThoseOfTheTokens) {
   const auto engine = loaded();
   const Recording got = run(*engine, greedy(*engine, 64));
+  if (!got.has_ids()) GTEST_SKIP() << "NOT RUN: this engine gives no token ids";
   std::vector<TokenId> with_text;
   for (const TokenEvent& token : got.tokens.at(0)) {
     ASSERT_TRUE(token.id);
@@ -207,6 +208,7 @@ TEST_P(BackendConformance, TheSameSeedGivesTheSameAnswer) {
   EXPECT_EQ(run(*engine, request).ids(), first.ids());
   request.sampling.seed = 8;
   EXPECT_NE(run(*engine, request).ids(), first.ids());
+  if (engine->capabilities().seed != Support::Yes) return;
   // A seed that the backend drew itself can be asked for again.
   request.sampling.seed.reset();
   const Recording drawn = run(*engine, request);
@@ -224,7 +226,7 @@ TEST_P(BackendConformance, SeveralChoicesOfOnePrompt) {
   const Recording got = run(*engine, request);
   ASSERT_EQ(got.tokens.size(), 3U);
   EXPECT_EQ(got.reasons.size(), 3U);
-  for (std::uint32_t i = 0; i < 3; ++i) EXPECT_EQ(got.ids(i).size(), 24U);
+  for (std::uint32_t i = 0; i < 3 && got.has_ids(); ++i) EXPECT_EQ(got.ids(i).size(), 24U);
   EXPECT_NE(got.ids(0), got.ids(1));
   EXPECT_NE(got.ids(1), got.ids(2));
   EXPECT_EQ(got.end->usage.completion_tokens, 72U);
@@ -267,8 +269,15 @@ TEST_P(BackendConformance, LogprobsAreThoseOfADistribution) {
 
 TEST_P(BackendConformance, LogitBiasForcesAndForbids) {
   const auto engine = loaded();
+  if (engine->capabilities().logit_bias == Support::No) GTEST_SKIP() << "NOT RUN: no logit_bias";
   GenerateRequest request = greedy(*engine, 1);
-  const TokenId usual = run(*engine, request).ids().at(0);
+  const Recording first = run(*engine, request);
+  if (!first.has_ids()) {
+    request.sampling.logit_bias = {{engine->tokenize("x", {})->front(), 1000.0F}};
+    EXPECT_EQ(run(*engine, request).bytes(), "x");
+    return;
+  }
+  const TokenId usual = first.ids().at(0);
   request.sampling.logit_bias = {{usual, -1000.0F}};
   const TokenId other = run(*engine, request).ids().at(0);
   EXPECT_NE(other, usual);
@@ -280,7 +289,9 @@ TEST_P(BackendConformance, LogitBiasForcesAndForbids) {
 TEST_P(BackendConformance, GoesOnBehindAResumePrefix) {
   const auto engine = loaded();
   GenerateRequest request = greedy(*engine, 24);
-  const auto whole = run(*engine, request).ids();
+  const Recording first = run(*engine, request);
+  if (!first.has_ids()) GTEST_SKIP() << "NOT RUN: this engine gives no token ids to go on behind";
+  const auto whole = first.ids();
   request.resume_prefix.assign(whole.begin(), whole.begin() + 9);
   const Recording rest = run(*engine, request);
   EXPECT_EQ(rest.ids(), std::vector<TokenId>(whole.begin() + 9, whole.end()));
@@ -307,8 +318,15 @@ TEST_P(BackendConformance, APromptThatLeavesNoRoomIsRefusedWithBothNumbers) {
 TEST_P(BackendConformance, AFullContextEndsWithLength) {
   const auto engine = loaded();
   GenerateRequest request = greedy(*engine, 1);
-  request.prompt = {
-      std::vector<TokenId>(engine->context_size() - 5, engine->tokenize("a", {})->front())};
+  // Of a text, since an engine without token prompts is given one.
+  std::string text = "a";
+  std::vector<TokenId> ids;
+  while (ids.size() < engine->context_size() - 5) {
+    text += " a";
+    ids = *engine->tokenize(text, {});
+  }
+  ids.resize(engine->context_size() - 5);
+  request.prompt = {ids};
   for (const bool limited : {false, true}) {
     request.max_tokens = limited ? std::optional<std::uint64_t>(1000) : std::nullopt;
     const Recording got = run(*engine, request);

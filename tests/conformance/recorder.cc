@@ -10,8 +10,21 @@ std::vector<TokenId> Recording::ids(std::uint32_t choice) const {
   std::vector<TokenId> out;
   const auto at = tokens.find(choice);
   if (at == tokens.end()) return out;
+  if (!has_ids()) {
+    for (const char c : bytes(choice)) out.push_back(static_cast<unsigned char>(c));
+    return out;
+  }
   for (const TokenEvent& token : at->second) out.push_back(token.id.value_or(-1));
   return out;
+}
+
+bool Recording::has_ids() const {
+  for (const auto& [choice, list] : tokens) {
+    for (const TokenEvent& token : list) {
+      if (!token.id) return false;
+    }
+  }
+  return true;
 }
 
 std::string Recording::bytes(std::uint32_t choice) const {
@@ -23,6 +36,7 @@ std::string Recording::bytes(std::uint32_t choice) const {
 }
 
 std::size_t Recording::token_count() const {
+  if (!has_ids() && end) return end->usage.completion_tokens;
   std::size_t count = 0;
   for (const auto& [choice, list] : tokens) count += list.size();
   return count;

@@ -18,8 +18,11 @@ struct Recording {
   std::map<std::uint32_t, FinishReason> reasons;
   std::optional<EndEvent> end;
 
+  // Of an engine that gives no ids, the bytes of its text stand for them.
   std::vector<TokenId> ids(std::uint32_t choice = 0) const;
+  bool has_ids() const;
   std::string bytes(std::uint32_t choice = 0) const;
+  // As the engine says where it gives no ids: an event may then hold several tokens.
   std::size_t token_count() const;
 };
 
