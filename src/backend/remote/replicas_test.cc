@@ -51,7 +51,9 @@ TEST_F(ReplicasTest, WhenOneGoesOnlyItsPromptsMove) {
   replicas_.connected(1, false);
   for (std::uint64_t prompt = 0; prompt < 100; ++prompt) {
     const std::size_t now = choose(prompt);
-    if (before[prompt] != 1) EXPECT_EQ(now, before[prompt]);
+    if (before[prompt] != 1) {
+      EXPECT_EQ(now, before[prompt]);
+    }
     EXPECT_NE(now, 1U);
   }
 }
