@@ -237,6 +237,21 @@ TEST_F(MlxServerTest, AModelThatCannotBeLoadedIsAnErrorAtOnce) {
   EXPECT_TRUE(again) << again.error().message;
 }
 
+TEST_F(MlxServerTest, AnAbandonedLoadStops) {
+  const auto engine = made();
+  Result<void> done;
+  std::jthread loader([&] { done = engine->load_model(tiny(), 0); });
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (engine->usage().pid == 0 && std::chrono::steady_clock::now() < give_up) {
+    std::this_thread::yield();
+  }
+  EXPECT_TRUE(engine->unload_model());
+  loader.join();
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, ErrorCode::Cancelled);
+  EXPECT_EQ(engine->usage().pid, 0);
+}
+
 // The process hangs with a traceback when its port is taken, and whoever has the port answers.
 TEST_F(MlxServerTest, APortThatIsTakenIsNotMistakenForOurs) {
   test::RawServer other("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
