@@ -8,17 +8,15 @@
 #include <utility>
 #include <vector>
 
-#include "backend/native/native_backend.h"
+#include "app/engine_set.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/system.h"
-#include "cli/compute.h"
 #include "cli/context.h"
 #include "cli/progress_bar.h"
 #include "http/port_owner.h"
 #include "http/prometheus_metrics.h"
 #include "http/server.h"
-#include "models/vocabulary_cache.h"
 #include "serve/local_service.h"
 
 namespace minerva::app {
@@ -53,18 +51,31 @@ Result<void> check_port(const cli::Settings& settings) {
 // Members in the order of their making; each uses those above it.
 class EngineServer final : public cli::LocalServer {
  public:
-  EngineServer(cli::Settings settings, cli::Compute compute)
-      : settings_(std::move(settings)), compute_(std::move(compute)), bar_("loading", clock_) {}
+  explicit EngineServer(cli::Configuration configuration)
+      : configuration_(std::move(configuration)), bar_("loading", clock_) {}
 
-  Result<void> open(const std::string& version) {
+  Result<void> open(const std::string& version, std::vector<std::string> environment) {
+    const cli::Settings& settings = configuration_.settings;
+    EngineSetOptions engine_options;
+    engine_options.version = version;
+    engine_options.environment = std::move(environment);
+    // Models that are loaded for a request later load silently.
+    engine_options.progress = [this](std::uint64_t done, std::uint64_t total) {
+      if (starting_) bar_.update(done, total);
+    };
+    MINERVA_ASSIGN(engines_,
+                   EngineSet::make(configuration_, std::move(engine_options), clock_, metrics_));
     serve::ServiceOptions options;
-    options.models = settings_.models;
-    options.context_size = 0;
-    options.requests_max = static_cast<std::size_t>(settings_.queue);
-    options.models_max = static_cast<std::size_t>(settings_.models_max);
-    const serve::ModelSources sources{cli::open_store(settings_), vocabularies_};
-    MINERVA_ASSIGN(service_, serve::LocalService::open(std::move(options), {native()}, sources,
-                                                       clock_, metrics_));
+    options.models = settings.models;
+    options.context_default = static_cast<std::size_t>(settings.context);
+    options.requests_max = static_cast<std::size_t>(settings.queue);
+    options.models_max = static_cast<std::size_t>(settings.models_max);
+    options.load_wait_max = std::chrono::seconds(settings.load_wait_seconds);
+    options.rules = configuration_.rules;
+    const serve::ModelSources sources{cli::open_store(settings), engines_->vocabularies()};
+    MINERVA_ASSIGN(service_, serve::LocalService::open(std::move(options),
+                                                       {engines_->kinds(), engines_->isolated()},
+                                                       sources, clock_, metrics_));
     const auto loaded = service_->wait_until_ready(clock_.now() + kLoadTimeMax);
     starting_ = false;
     bar_.clear();
@@ -93,8 +104,9 @@ class EngineServer final : public cli::LocalServer {
     }
     if (models.empty())
       models = fmt::format("{} model{} known, loaded at first use, ", known, known == 1 ? "" : "s");
-    return fmt::format("{}native/{}, {} thread{}", models, compute_.kernels->name,
-                       compute_.pool->size(), compute_.pool->size() == 1 ? "" : "s");
+    const cli::Compute& compute = engines_->compute();
+    return fmt::format("{}native/{}, {} thread{}", models, compute.kernels->name,
+                       compute.pool->size(), compute.pool->size() == 1 ? "" : "s");
   }
 
   std::vector<std::string> model_names() const override {
@@ -113,61 +125,38 @@ class EngineServer final : public cli::LocalServer {
   // The usual soft limit of 1,024 files is less than the connections that are promised.
   void allow_connections() const {
     constexpr std::uint64_t kOtherFiles = 256;  // models, the log, threads' pipes
-    const std::uint64_t wanted = settings_.connections_max + kOtherFiles;
+    const std::uint64_t wanted = configuration_.settings.connections_max + kOtherFiles;
     const std::uint64_t may = raise_open_file_limit(wanted);
     if (may < wanted) {
       log_warning("this process may open {} files; {} connections need {} (ulimit -n)", may,
-                  settings_.connections_max, wanted);
+                  configuration_.settings.connections_max, wanted);
     }
-  }
-
-  serve::EngineOffer native() {
-    backend::NativeOptions options;
-    options.numerics = compute_.numerics;
-    options.context_default = static_cast<std::size_t>(settings_.context);
-    options.kv_bytes_max = settings_.kv_memory;
-    options.waiting_max = static_cast<std::size_t>(settings_.queue);
-    options.vocabulary =
-        [cache = vocabularies_](
-            const backend::ModelSpec& spec) -> Result<std::shared_ptr<const text::Tokenizer>> {
-      MINERVA_ASSIGN(const auto vocabulary, cache->get(spec.path));
-      return vocabulary->tokenizer;
-    };
-    // Models that are loaded for a request later load silently.
-    options.progress = [this](std::uint64_t done, std::uint64_t total) {
-      if (starting_) bar_.update(done, total);
-    };
-    const auto make = [this, options]() -> std::unique_ptr<backend::InferenceBackend> {
-      return std::make_unique<backend::NativeBackend>(options, *compute_.pool, *compute_.kernels,
-                                                      clock_, metrics_);
-    };
-    return {"native", make()->capabilities(),
-            [make]() -> Result<std::unique_ptr<backend::InferenceBackend>> { return make(); }};
   }
 
   http::ServerOptions server_options(const std::string& version) const {
     http::ServerOptions options;
-    options.host = settings_.host;
-    options.port = static_cast<std::uint16_t>(settings_.port);
-    options.allowed_hosts = settings_.allowed_hosts;
-    options.allowed_origins = settings_.allowed_origins;
-    options.limits.prompt_body_bytes_max = static_cast<std::size_t>(settings_.body_max);
-    options.limits.connections_max = static_cast<std::size_t>(settings_.connections_max);
-    options.strict = settings_.strict;
-    options.keep_alive_every = std::chrono::seconds(settings_.keep_alive_seconds);
+    options.host = configuration_.settings.host;
+    options.port = static_cast<std::uint16_t>(configuration_.settings.port);
+    options.allowed_hosts = configuration_.settings.allowed_hosts;
+    options.allowed_origins = configuration_.settings.allowed_origins;
+    options.limits.prompt_body_bytes_max =
+        static_cast<std::size_t>(configuration_.settings.body_max);
+    options.limits.connections_max =
+        static_cast<std::size_t>(configuration_.settings.connections_max);
+    options.strict = configuration_.settings.strict;
+    options.load_wait = std::chrono::seconds(configuration_.settings.load_wait_seconds);
+    options.keep_alive_every = std::chrono::seconds(configuration_.settings.keep_alive_seconds);
     options.version = version;
-    options.system_fingerprint = fmt::format("fp_{}_{}", version, settings_.numerics);
+    options.system_fingerprint = fmt::format("fp_{}_{}", version, configuration_.settings.numerics);
     return options;
   }
 
   const SteadyClock clock_;
   http::PrometheusMetrics metrics_;
-  const cli::Settings settings_;
-  const cli::Compute compute_;
-  const std::shared_ptr<models::VocabularyCache> vocabularies_ =
-      std::make_shared<models::VocabularyCache>();
+  const cli::Configuration configuration_;
   cli::ProgressBar bar_;
   std::atomic<bool> starting_{true};
+  std::unique_ptr<EngineSet> engines_;
   std::unique_ptr<serve::LocalService> service_;
   std::unique_ptr<http::Server> server_;
 };
@@ -175,12 +164,11 @@ class EngineServer final : public cli::LocalServer {
 }  // namespace
 
 Result<std::unique_ptr<cli::LocalServer>> start_engine_server(
-    const cli::Configuration& configuration, const std::string& version) {
-  const cli::Settings& settings = configuration.settings;
-  MINERVA_TRY(check_port(settings));
-  MINERVA_ASSIGN(cli::Compute compute, cli::make_compute(settings));
-  auto server = std::make_unique<EngineServer>(settings, std::move(compute));
-  MINERVA_TRY(server->open(version));
+    const cli::Configuration& configuration, const std::string& version,
+    std::vector<std::string> environment) {
+  MINERVA_TRY(check_port(configuration.settings));
+  auto server = std::make_unique<EngineServer>(configuration);
+  MINERVA_TRY(server->open(version, std::move(environment)));
   return server;
 }
 

@@ -23,8 +23,14 @@ int main(int argc, char** argv) {
     }
     std::vector<std::string> environment;
     for (char** entry = environ; *entry != nullptr; ++entry) environment.emplace_back(*entry);
-    return minerva::cli::run_command(arguments, environment, MINERVA_VERSION,
-                                     {minerva::app::start_engine_server, {}});
+    const auto start = [&](const minerva::cli::Configuration& configuration,
+                           const std::string& version) {
+      return minerva::app::start_engine_server(configuration, version, environment);
+    };
+    const auto find = [&](const minerva::cli::Configuration& configuration) {
+      return minerva::app::find_engines(configuration, MINERVA_VERSION, environment);
+    };
+    return minerva::cli::run_command(arguments, environment, MINERVA_VERSION, {start, find});
   } catch (const std::exception& error) {
     std::fprintf(stderr, "minerva: an error that nobody handled: %s\n", error.what());
   } catch (...) {

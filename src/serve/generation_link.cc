@@ -4,13 +4,65 @@
 
 namespace minerva::serve {
 
-void GenerationLink::wake() {
+std::shared_ptr<backend::GenerationStream> GenerationLink::make_stream() {
+  auto stream = std::make_shared<backend::GenerationStream>();
+  stream->on_wake_reader([weak = weak_from_this()] {
+    if (const auto link = weak.lock()) link->wake();
+  });
+  return stream;
+}
+
+void GenerationLink::deliver(Attempt attempt) {
+  std::shared_ptr<backend::GenerationStream> unwanted;
   {
     const std::lock_guard lock(mutex_);
-    // After a cancel nothing but the end arrives.
-    if (abandoned_) place_.reset();
+    current_ = attempt.stream;
+    if (abandoned_ || why_) {
+      unwanted = current_;
+    } else {
+      news_.attempt = std::move(attempt);
+    }
+  }
+  if (!unwanted) return notify();
+  unwanted->cancel();
+  finish_abandoned(unwanted);
+}
+
+void GenerationLink::progress(backend::ProgressEvent event) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (abandoned_ || news_.attempt) return;
+    news_.progress = event;
   }
   notify();
+}
+
+void GenerationLink::refuse(Error why, std::vector<FailedAttempt> retries) {
+  {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+    place_.reset();
+    news_.refused = std::move(why);
+    news_.retries = std::move(retries);
+  }
+  notify();
+}
+
+void GenerationLink::wake() {
+  std::shared_ptr<backend::GenerationStream> left;
+  {
+    const std::lock_guard lock(mutex_);
+    if (abandoned_) left = current_;
+  }
+  if (left) return finish_abandoned(left);
+  notify();
+}
+
+// After a cancel nothing but the end arrives, and nobody else looks for it.
+void GenerationLink::finish_abandoned(const std::shared_ptr<backend::GenerationStream>& stream) {
+  while (const auto event = stream->try_pop()) {
+    if (const auto* end = std::get_if<backend::EndEvent>(&*event)) return engine_ended(*end);
+  }
 }
 
 void GenerationLink::notify() {
@@ -24,12 +76,14 @@ void GenerationLink::notify() {
 }
 
 void GenerationLink::stop(Error why) {
+  std::shared_ptr<backend::GenerationStream> running;
   {
     const std::lock_guard lock(mutex_);
-    if (why_ || abandoned_ || !place_) return;
+    if (why_ || abandoned_ || over_) return;
     why_ = std::move(why);
+    running = current_;
   }
-  if (const auto stream = stream_.lock()) stream->cancel();
+  if (running) running->cancel();
   notify();
 }
 
@@ -48,20 +102,55 @@ void GenerationLink::on_ready(std::function<void()> callback) {
   if (came) notify();
 }
 
-void GenerationLink::first_token() {
+GenerationLink::News GenerationLink::take_news() {
   const std::lock_guard lock(mutex_);
-  if (place_) place_->now_runs();
+  return std::exchange(news_, {});
 }
 
-void GenerationLink::engine_ended() {
-  const std::lock_guard lock(mutex_);
-  place_.reset();
+void GenerationLink::first_token() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (place_) place_->now_runs();
+  }
+  tell_({TicketNews::Kind::FirstToken, {}, {}});
+}
+
+void GenerationLink::attempt_failed(Error why) {
+  {
+    const std::lock_guard lock(mutex_);
+    current_.reset();
+  }
+  tell_({TicketNews::Kind::Failed, std::move(why), {}});
+}
+
+void GenerationLink::engine_ended(const backend::EndEvent& end) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(over_, true)) return;
+    place_.reset();
+    current_.reset();
+  }
+  tell_({TicketNews::Kind::Ended, end.error, end});
 }
 
 void GenerationLink::abandon() {
-  const std::lock_guard lock(mutex_);
-  abandoned_ = true;
-  on_ready_.reset();
+  std::shared_ptr<backend::GenerationStream> running;
+  bool over = false;
+  {
+    const std::lock_guard lock(mutex_);
+    abandoned_ = true;
+    on_ready_.reset();
+    news_ = {};
+    running = current_;
+    over = over_;
+    if (!running) place_.reset();
+  }
+  if (running) {
+    running->cancel();
+    finish_abandoned(running);
+  } else if (!over) {
+    tell_({TicketNews::Kind::Gone, {}, {}});
+  }
 }
 
 }  // namespace minerva::serve

@@ -12,11 +12,15 @@
 namespace minerva::serve {
 
 Result<std::shared_ptr<const ModelText>> ModelText::make(
-    std::shared_ptr<const models::LoadedVocabulary> vocabulary) {
+    std::shared_ptr<const models::LoadedVocabulary> vocabulary,
+    std::optional<std::string> chat_template) {
   std::shared_ptr<ModelText> out(new ModelText);
   std::string source = vocabulary->chat_template;
   out->template_note_ = "the model's own";
-  if (source.empty()) {
+  if (chat_template) {
+    source = std::move(*chat_template);
+    out->template_note_ = "the configured one";
+  } else if (source.empty()) {
     auto known = chat::pick_template(
         vocabulary->architecture, vocabulary->model_name, [&](std::string_view piece) {
           const auto id = vocabulary->tokenizer->find(piece);

@@ -24,8 +24,10 @@ struct PreparedPrompt {
 class ModelText {
  public:
   // A template that does not compile is no error here: completions need none.
+  // `chat_template`: in place of the model's own.
   static Result<std::shared_ptr<const ModelText>> make(
-      std::shared_ptr<const models::LoadedVocabulary> vocabulary);
+      std::shared_ptr<const models::LoadedVocabulary> vocabulary,
+      std::optional<std::string> chat_template = std::nullopt);
 
   // Renders a conversation, or takes the raw prompt, and tokenizes. Control tokens that are written
   // in the text are recognised in both: in completions too, because that is how other engines let

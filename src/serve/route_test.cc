@@ -1,5 +1,6 @@
 #include "serve/route.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <vector>
@@ -8,6 +9,8 @@ namespace minerva::serve {
 namespace {
 
 using backend::Support;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 RouteCandidate engine(std::string name) {
   RouteCandidate candidate;
@@ -16,21 +19,30 @@ RouteCandidate engine(std::string name) {
   return candidate;
 }
 
-TEST(Route, TheFirstEngineThatCanIsTaken) {
-  std::vector<RouteCandidate> engines = {engine("native"), engine("vision")};
+std::vector<std::string> names(const Result<RoutePlan>& plan,
+                               const std::vector<RouteCandidate>& engines) {
+  std::vector<std::string> out;
+  if (!plan) return {plan.error().message};
+  for (const RouteChoice& choice : plan->choices) out.push_back(engines[choice.candidate].name);
+  return out;
+}
+
+TEST(Route, AllThatCanAreTriedInTheMachinesOrder) {
+  std::vector<RouteCandidate> engines = {engine("native"), engine("vision"), engine("blind")};
   engines[1].can.images = Support::BestEffort;
   const auto plain = plan_route({}, engines);
-  ASSERT_TRUE(plain);
-  EXPECT_EQ(plain->backend, "native");
-  EXPECT_EQ(plain->reason, "the default engine");
-  EXPECT_TRUE(plain->token_prompt);
+  EXPECT_THAT(names(plain, engines), ElementsAre("native", "vision", "blind"));
+  EXPECT_EQ(plain->choices[0].reason, "the first engine that can do it");
 
   RouteAsks asks;
   asks.images = true;
   const auto images = plan_route(asks, engines);
-  ASSERT_TRUE(images);
-  EXPECT_EQ(images->backend, "vision");
-  EXPECT_EQ(images->reason, "native takes no images");
+  EXPECT_THAT(names(images, engines), ElementsAre("vision"));
+  EXPECT_EQ(images->choices[0].reason, "native takes no images");
+  ASSERT_EQ(images->steps.size(), 3U);
+  EXPECT_FALSE(images->steps[0].usable);
+  EXPECT_TRUE(images->steps[1].usable);
+  EXPECT_EQ(images->steps[2].why, "takes no images");
 }
 
 TEST(Route, AnEngineAskedForIsTakenOrRefusedAndNeverReplaced) {
@@ -38,21 +50,36 @@ TEST(Route, AnEngineAskedForIsTakenOrRefusedAndNeverReplaced) {
   engines[0].can.logprobs = Support::Yes;
   RouteAsks asks;
   asks.backend = "other";
-  EXPECT_EQ(plan_route(asks, engines)->backend, "other");
-  EXPECT_EQ(plan_route(asks, engines)->reason, "asked for by name");
+  asks.backend_said_by = "the request";
+  EXPECT_THAT(names(plan_route(asks, engines), engines), ElementsAre("other"));
+  EXPECT_EQ(plan_route(asks, engines)->choices[0].reason, "asked for by the request");
   asks.logprobs = true;
   const auto refused = plan_route(asks, engines);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::Unsupported);
   EXPECT_EQ(refused.error().param, "logprobs");
   asks.backend = "auto";
-  EXPECT_EQ(plan_route(asks, engines)->backend, "native");
+  EXPECT_THAT(names(plan_route(asks, engines), engines), ElementsAre("native"));
   asks.backend = "nothing";
   const auto unknown = plan_route(asks, engines);
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().code, ErrorCode::InvalidArgument);
   EXPECT_EQ(unknown.error().message,
             "no engine is called 'nothing'; there are: auto, native, other");
+}
+
+TEST(Route, ChainsAreTriedInTheirOrderAndNothingElse) {
+  const std::vector<RouteCandidate> engines = {engine("a"), engine("b"), engine("c")};
+  RouteAsks asks;
+  asks.backend = "b";
+  asks.fallback = {"c"};
+  EXPECT_THAT(names(plan_route(asks, engines), engines), ElementsAre("b", "c"));
+  asks.backend = "auto";
+  EXPECT_THAT(names(plan_route(asks, engines), engines), ElementsAre("a", "c"));
+  asks.fallback = {"c", "a"};
+  EXPECT_THAT(names(plan_route(asks, engines), engines), ElementsAre("a", "c"));
+  asks.fallback = {"d"};
+  EXPECT_EQ(plan_route(asks, engines).error().param, "fallback");
 }
 
 TEST(Route, EveryReasonIsSaidAndTheFieldOnlyWhereItIsTheSame) {
@@ -72,15 +99,59 @@ TEST(Route, EveryReasonIsSaidAndTheFieldOnlyWhereItIsTheSame) {
   EXPECT_EQ(plan_route(asks, engines).error().param, "response_format");
 }
 
-TEST(Route, AnEngineWithItsOwnTokenizerGetsText) {
-  std::vector<RouteCandidate> engines = {engine("text")};
+TEST(Route, WhatIsMissingOrUnwellIsA503ThatSaysHow) {
+  std::vector<RouteCandidate> engines = {engine("a"), engine("b"), engine("c")};
+  engines[0].objection = "reads no MLX folders";
+  engines[1].available = false;
+  engines[1].why_not = "no such program (install it with: pip install it)";
+  engines[2].unwell = "it has failed 3 times";
+  engines[2].retry_after = std::chrono::seconds(4);
+  const auto refused = plan_route({}, engines);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::Unavailable);
+  EXPECT_EQ(refused.error().retry_after, std::chrono::seconds(4));
+  EXPECT_THAT(refused.error().message, HasSubstr("a reads no MLX folders"));
+  EXPECT_THAT(refused.error().message, HasSubstr("pip install it"));
+  EXPECT_THAT(refused.error().message, HasSubstr("it has failed 3 times"));
+  engines.resize(1);
+  EXPECT_EQ(plan_route({}, engines).error().code, ErrorCode::Unsupported);
+}
+
+TEST(Route, ATooLongPromptIsSaidAsSuch) {
+  std::vector<RouteCandidate> engines = {engine("small"), engine("large")};
+  engines[0].context_size = 100;
+  engines[1].context_size = 1000;
+  RouteAsks asks;
+  asks.prompt_tokens = 100;
+  EXPECT_THAT(names(plan_route(asks, engines), engines), ElementsAre("large"));
+  asks.prompt_tokens = 1000;
+  const auto refused = plan_route(asks, engines);
+  EXPECT_EQ(refused.error().code, ErrorCode::ContextExceeded);
+  EXPECT_THAT(refused.error().message, HasSubstr("context holds 1000"));
+}
+
+TEST(Route, SeedsPreferWhoKeepsThem) {
+  std::vector<RouteCandidate> engines = {engine("a"), engine("b")};
+  engines[0].can.seed = Support::BestEffort;
+  engines[1].can.seed = Support::Yes;
+  RouteAsks asks;
+  asks.seed = true;
+  EXPECT_THAT(names(plan_route(asks, engines), engines), ElementsAre("b", "a"));
+}
+
+TEST(Route, OnlyChatMeansNoRawPrompts) {
+  std::vector<RouteCandidate> engines = {engine("cloud")};
   engines[0].can.token_prompts = Support::No;
   EXPECT_FALSE(plan_route({}, engines));
-  engines[0].can.text_prompts = Support::Yes;
-  EXPECT_FALSE(plan_route({}, engines)->token_prompt);
+  engines[0].can.chat_only = Support::Yes;
+  EXPECT_TRUE(plan_route({}, engines));
   RouteAsks asks;
-  asks.logit_bias_or_ids = true;
-  EXPECT_EQ(plan_route(asks, engines).error().param, "logit_bias");
+  asks.raw_prompt = true;
+  EXPECT_EQ(plan_route(asks, engines).error().param, "prompt");
+  engines[0].can.text_prompts = Support::Yes;
+  EXPECT_TRUE(plan_route(asks, engines));
+  asks.token_ids = true;
+  EXPECT_EQ(plan_route(asks, engines).error().param, "prompt");
 }
 
 }  // namespace

@@ -25,13 +25,11 @@ std::string_view outcome_label(Outcome outcome) {
 
 }  // namespace
 
-RunningGeneration::RunningGeneration(GenerationPlan plan, std::shared_ptr<ModelInstance> instance,
-                                     std::shared_ptr<backend::GenerationStream> stream,
-                                     std::shared_ptr<GenerationLink> link, const Clock& clock,
-                                     Metrics& metrics)
+RunningGeneration::RunningGeneration(GenerationPlan plan, std::shared_ptr<GenerationLink> link,
+                                     const Clock& clock, Metrics& metrics)
     : plan_(std::move(plan)),
-      instance_(std::move(instance)),
-      stream_(std::move(stream)),
+      backend_(plan_.backend),
+      route_(plan_.route),
       link_(std::move(link)),
       clock_(clock),
       metrics_(metrics) {
@@ -52,13 +50,41 @@ RunningGeneration::~RunningGeneration() {
 
 void RunningGeneration::leave() {
   engine_ended_ = true;
-  // In this order: an end that arrives between the lines is either still in the stream at the last
-  // one, or is seen by the link.
-  stream_->cancel();
+  stream_.reset();
   link_->abandon();
-  while (const auto event = stream_->try_pop()) {
-    if (std::holds_alternative<backend::EndEvent>(*event)) link_->engine_ended();
+}
+
+void RunningGeneration::cancel() {
+  cancelled_ = true;
+  if (stream_) {
+    stream_->cancel();
+  } else if (!finished_) {
+    backend::EndEvent end = cut_short({});
+    end.outcome = Outcome::Cancelled;
+    end.error.reset();
+    finish(std::move(end));
+    leave();
   }
+}
+
+bool RunningGeneration::take_news() {
+  GenerationLink::News news = link_->take_news();
+  if (news.refused) {
+    engine_ended_ = true;
+    retries_ = std::move(news.retries);
+    finish(cut_short(std::move(*news.refused)));
+    return true;
+  }
+  if (news.attempt) {
+    stream_ = std::move(news.attempt->stream);
+    backend_ = std::move(news.attempt->backend);
+    route_ = std::move(news.attempt->route);
+    retries_ = std::move(news.attempt->retries);
+    if (cancelled_) stream_->cancel();
+    return true;
+  }
+  if (news.progress) deltas_.emplace_back(*news.progress);
+  return news.progress.has_value();
 }
 
 std::optional<Delta> RunningGeneration::try_next() {
@@ -67,6 +93,10 @@ std::optional<Delta> RunningGeneration::try_next() {
       finish(cut_short(std::move(*why)));
       leave();
       break;
+    }
+    if (!stream_) {
+      if (!take_news()) return std::nullopt;
+      continue;
     }
     auto event = stream_->try_pop();
     if (!event) return std::nullopt;
@@ -118,8 +148,20 @@ void RunningGeneration::end_choice(std::uint32_t index, backend::FinishReason re
 }
 
 void RunningGeneration::take(backend::EndEvent event) {
+  stream_.reset();
+  if (event.outcome == Outcome::Cancelled && !cancelled_ && !enough_) {
+    // Not by us: the engine was stopped under it.
+    event.outcome = Outcome::Failed;
+    event.error = Error{ErrorCode::Unavailable, "the engine was stopped", {}, backend_};
+  }
+  if (event.outcome == Outcome::Failed && !any_token_ && !cancelled_) {
+    // Nothing was shown yet, so somebody else may try.
+    link_->attempt_failed(
+        event.error.value_or(Error{ErrorCode::Internal, "it failed without a word"}));
+    return;
+  }
   engine_ended_ = true;
-  link_->engine_ended();
+  link_->engine_ended(event);
   if (enough_) {
     // Whatever became of the engine after it was told to stop, the answer is whole.
     event.outcome = Outcome::Done;
@@ -146,7 +188,8 @@ void RunningGeneration::finish(backend::EndEvent end) {
   metrics_.add(Metric::RequestsTotal, 1, outcome_label(end.outcome));
   metrics_.add(Metric::CachedTokensTotal, static_cast<double>(end.usage.cached_tokens));
   metrics_.add(Metric::GeneratedTokensTotal, static_cast<double>(end.usage.completion_tokens));
-  deltas_.emplace_back(EndDelta{std::move(end), plan_.model, plan_.backend, plan_.route});
+  deltas_.emplace_back(
+      EndDelta{std::move(end), plan_.model, backend_, route_, std::move(retries_)});
 }
 
 backend::EndEvent RunningGeneration::cut_short(Error why) const {
@@ -155,7 +198,7 @@ backend::EndEvent RunningGeneration::cut_short(Error why) const {
   end.error = std::move(why);
   end.usage.prompt_tokens = plan_.prompt_tokens;
   end.usage.completion_tokens = tokens();
-  end.engine = plan_.backend;
+  end.engine = backend_;
   return end;
 }
 

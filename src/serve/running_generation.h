@@ -1,5 +1,5 @@
-// A Generation over a backend's stream: events in, deltas out. It does its work on the reader's
-// thread, so a slow reader costs nobody else anything.
+// A Generation over the streams of one attempt after the other: events in, deltas out. It does its
+// work on the reader's thread, so a slow reader costs nobody else anything.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,6 @@
 #include "serve/choice_text.h"
 #include "serve/deadline_watch.h"
 #include "serve/generation_link.h"
-#include "serve/model_instance.h"
 #include "serve/service.h"
 
 namespace minerva::serve {
@@ -34,15 +33,14 @@ struct GenerationPlan {
 
 class RunningGeneration final : public Generation {
  public:
-  // `clock` and `metrics` outlive it. It keeps the instance, so that the engine outlives its use.
-  RunningGeneration(GenerationPlan plan, std::shared_ptr<ModelInstance> instance,
-                    std::shared_ptr<backend::GenerationStream> stream,
-                    std::shared_ptr<GenerationLink> link, const Clock& clock, Metrics& metrics);
+  // `clock` and `metrics` outlive it.
+  RunningGeneration(GenerationPlan plan, std::shared_ptr<GenerationLink> link, const Clock& clock,
+                    Metrics& metrics);
   ~RunningGeneration() override;
 
   std::optional<Delta> try_next() override;
   void on_ready(std::function<void()> callback) override { link_->on_ready(std::move(callback)); }
-  void cancel() override { stream_->cancel(); }
+  void cancel() override;
   std::string_view backend() const override { return plan_.backend; }
   std::string_view route() const override { return plan_.route; }
   std::uint64_t prompt_tokens() const override { return plan_.prompt_tokens; }
@@ -62,13 +60,16 @@ class RunningGeneration final : public Generation {
   void take(backend::EndEvent event);
   void end_choice(std::uint32_t index, backend::FinishReason reason);
   void finish(backend::EndEvent end);
-  void leave();  // the stream is not looked at again
+  void leave();      // the stream is not looked at again
+  bool take_news();  // false: there was none
   backend::EndEvent cut_short(Error why) const;
   std::uint64_t tokens() const;
 
   const GenerationPlan plan_;
-  const std::shared_ptr<ModelInstance> instance_;
-  const std::shared_ptr<backend::GenerationStream> stream_;
+  std::shared_ptr<backend::GenerationStream> stream_;  // none: an attempt is waited for
+  std::string backend_;                                // that runs it, or was planned to
+  std::string route_;
+  std::vector<FailedAttempt> retries_;
   const std::shared_ptr<GenerationLink> link_;
   const Clock& clock_;
   Metrics& metrics_;
@@ -79,6 +80,7 @@ class RunningGeneration final : public Generation {
   bool enough_ = false;  // every choice has ended at a stop string, so the engine was told to stop
   bool stopped_early_ = false;  // a choice ended at a stop string
   bool any_token_ = false;
+  bool cancelled_ = false;
   bool engine_ended_ = false;  // or it is nobody's business any more
   bool finished_ = false;      // the EndDelta is in deltas_ or was given out
 };

@@ -44,23 +44,18 @@ class Service {
   virtual Result<std::unique_ptr<Generation>> start(Request request) = 0;
 
   // Who would answer, without running anything.
-  virtual Result<RouteReport> explain_route(Request request) {
-    static_cast<void>(request);
-    return RouteReport{};
-  }
+  virtual Result<RouteReport> explain_route(Request request) = 0;
 
   virtual std::vector<ModelInfo> models() const = 0;
   virtual Result<ModelInfo> model(std::string_view name) const = 0;
-  virtual std::vector<BackendInfo> backends() const { return {}; }
-  virtual std::vector<InstanceInfo> instances() const { return {}; }
+  virtual std::vector<BackendInfo> backends() const = 0;
+  virtual std::vector<InstanceInfo> instances() const = 0;
   // Begins to load a model on the engine that requests for it would get (or this one), and waits
   // until it can generate, `time_max` at most.
-  virtual Result<InstanceInfo> load(std::string_view, std::optional<std::string>,
-                                    Duration) {
-    return InstanceInfo{};
-  }
+  virtual Result<InstanceInfo> load(std::string_view model, std::optional<std::string> backend,
+                                    Duration time_max) = 0;
   // Unloads it from every engine once its running requests have ended; `now`: ends them first.
-  virtual Result<void> unload(std::string_view, bool) { return {}; }
+  virtual Result<void> unload(std::string_view model, bool now) = 0;
   // True once a preloaded model has made a token (or no model was asked to be preloaded).
   virtual bool ready() const = 0;
   // Requests inside: waiting or running.

@@ -129,6 +129,58 @@ inline Answer read_all(Generation& generation) {
   return answer;
 }
 
+// The fake backend as a kind of engine. `made` hears of each backend that is made.
+class FakeKind final : public backend::EngineKind {
+ public:
+  using Made = std::function<void(backend::FakeBackend*)>;
+  FakeKind(std::string name, backend::FakeOptions options, const Clock& clock, Made made)
+      : name_(std::move(name)),
+        options_(std::move(options)),
+        clock_(clock),
+        made_(std::move(made)) {
+    found.available = true;
+  }
+
+  std::string_view name() const override { return name_; }
+  backend::Availability probe(Duration) override { return found; }
+  std::optional<std::string> objection(const backend::ModelSpec&) const override {
+    return refuses.empty() ? std::nullopt : std::optional(refuses);
+  }
+  backend::Capabilities capabilities(const backend::ModelSpec&) const override {
+    return backend::FakeBackend(options_, clock_).capabilities();
+  }
+  backend::MemoryNeed memory_need(const backend::ModelSpec&, std::size_t) const override {
+    return {};
+  }
+  Result<std::unique_ptr<backend::InferenceBackend>> make() override {
+    auto fresh = std::make_unique<backend::FakeBackend>(options_, clock_);
+    {
+      const std::lock_guard lock(mutex_);
+      if (faults_) fresh->set_faults(*faults_);
+    }
+    made_(fresh.get());
+    return fresh;
+  }
+
+  // Of all that are made from now on.
+  void set_faults(backend::FakeFaults faults) {
+    const std::lock_guard lock(mutex_);
+    faults_ = std::move(faults);
+  }
+
+  // Set before the service is opened.
+  backend::Availability found;
+  std::string refuses;
+
+ private:
+  const std::string name_;
+  const backend::FakeOptions options_;
+  const Clock& clock_;
+  const Made made_;
+  std::mutex mutex_;
+  std::optional<backend::FakeFaults> faults_;
+};
+
 class ServiceFixture : public ::testing::Test {
  protected:
   // A model file of this name; the first one is configured.
@@ -154,25 +206,33 @@ class ServiceFixture : public ::testing::Test {
       options.models = {add_model(
           "tiny", {.chat_template = std::string(test::byte_vocab_template()), .add_bos = false})};
     }
-    EngineOffer offer;
-    offer.name = "fake";
-    offer.can = backend::FakeBackend(fake, clock_).capabilities();
-    offer.make = [this, fake]() -> Result<std::unique_ptr<backend::InferenceBackend>> {
-      auto made = std::make_unique<backend::FakeBackend>(fake, clock_);
-      const std::lock_guard lock(engines_mutex_);
-      engines_.push_back(made.get());
-      return made;
-    };
+    Engines engines;
+    kind_ = fake_kind("fake", std::move(fake));
+    engines.kinds = {kind_};
+    for (const auto& more : more_kinds_) engines.kinds.push_back(more);
     ModelSources sources{std::make_shared<models::ModelStore>(std::vector{folder_.path().string()}),
                          std::make_shared<models::VocabularyCache>()};
-    auto opened = LocalService::open(std::move(options), {std::move(offer)}, std::move(sources),
+    auto opened = LocalService::open(std::move(options), std::move(engines), std::move(sources),
                                      clock_, metrics_);
     EXPECT_TRUE(opened) << opened.error().message;
     service_ = std::move(*opened);
     return *service_;
   }
 
+  std::shared_ptr<FakeKind> fake_kind(std::string name, backend::FakeOptions fake) {
+    return std::make_shared<FakeKind>(std::move(name), std::move(fake), clock_,
+                                      [this](backend::FakeBackend* made) {
+                                        const std::lock_guard lock(engines_mutex_);
+                                        engines_.push_back(made);
+                                      });
+  }
+
+  // The engine that was made as this one; waits for it. It lives until its model is unloaded.
   backend::FakeBackend& engine(std::size_t index = 0) {
+    const auto give_up = std::chrono::steady_clock::now() + kPatience;
+    while (engine_count() <= index && std::chrono::steady_clock::now() < give_up) {
+      std::this_thread::yield();
+    }
     const std::lock_guard lock(engines_mutex_);
     return *engines_.at(index);
   }
@@ -209,16 +269,30 @@ class ServiceFixture : public ::testing::Test {
     EXPECT_TRUE(generation) << generation.error().message;
     return generation ? read_all(**generation) : Answer{};
   }
+  // Refused at once, or before any text.
   Error refusal(Request request) {
     const auto generation = service_->start(std::move(request));
-    EXPECT_FALSE(generation);
-    return generation ? Error{} : generation.error();
+    if (!generation) return generation.error();
+    const Answer answer = read_all(**generation);
+    EXPECT_EQ(answer.end.end.outcome, backend::EndEvent::Outcome::Failed);
+    EXPECT_TRUE(answer.text.empty());
+    return answer.error();
   }
   // What the model says greedily, as bytes.
   static std::string greedy_text(std::string_view prompt, std::size_t max_tokens) {
     const backend::FakeModel model;
     return backend::FakeModel::decode(
         model.greedy(backend::FakeModel::encode(prompt), max_tokens, /*ignore_end=*/true));
+  }
+  // Waits until the model has this state.
+  bool becomes(std::string_view model, ModelState state) {
+    const auto give_up = std::chrono::steady_clock::now() + kPatience;
+    while (std::chrono::steady_clock::now() < give_up) {
+      const auto info = service_->model(model);
+      if (info && info->state == state) return true;
+      std::this_thread::yield();
+    }
+    return false;
   }
   // Waits until neither the service nor its first engine has a request inside.
   bool becomes_idle() {
@@ -233,6 +307,8 @@ class ServiceFixture : public ::testing::Test {
   test::TempFolder folder_;
   std::mutex engines_mutex_;
   std::vector<backend::FakeBackend*> engines_;  // owned by the service
+  std::shared_ptr<FakeKind> kind_;
+  std::vector<std::shared_ptr<FakeKind>> more_kinds_;  // behind the first one; set before begin()
   std::unique_ptr<LocalService> service_;
 };
 

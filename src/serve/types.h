@@ -18,6 +18,15 @@ namespace minerva::serve {
 // A raw prompt (completions): text, or token ids.
 using RawPrompt = std::variant<std::string, std::vector<TokenId>>;
 
+// Which fields the client gave itself; the others get the model's configured values.
+struct GivenFields {
+  bool temperature = false;
+  bool top_p = false;
+  bool top_k = false;
+  bool min_p = false;
+  bool repetition_penalty = false;
+};
+
 struct Request {
   std::string id;                      // "chatcmpl-…", made by api
   std::string client_id;               // who asks; peer address or key
@@ -27,6 +36,7 @@ struct Request {
   std::variant<chat::Conversation, RawPrompt> prompt;
   bool echo = false;  // completions: the prompt comes first in the answer
   backend::SamplingParams sampling;
+  GivenFields given;
   std::optional<backend::ConstraintSpec> constraint;
   std::uint32_t n = 1;
   std::optional<std::uint64_t> max_tokens;

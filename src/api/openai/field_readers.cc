@@ -66,8 +66,7 @@ Result<void> read_model(const Json& value, const Field& field, Draft& draft) {
 
 Result<void> read_backend(const Json& value, const Field& field, Draft& draft) {
   MINERVA_ASSIGN(std::string name, wire::string(value, field.name, backend::kEngineNameBytesMax));
-  if (name == "auto") return {};
-  if (!backend::is_engine_name(name))
+  if (name != "auto" && !backend::is_engine_name(name))
     return wire::wrong_value(field.name, "the name of an engine, or auto", value);
   draft.request.backend = std::move(name);
   return {};

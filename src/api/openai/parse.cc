@@ -26,6 +26,17 @@ using wire::Json;
 constexpr std::uint64_t kLogprobsPerStepMax = 84;
 constexpr std::size_t kHeaderNameBytesMax = 64;
 
+// What the client gives itself is not filled in by the model's configuration.
+void note_given(std::string_view name, serve::GivenFields& given) {
+  if (name == "temperature") given.temperature = true;
+  if (name == "top_p") given.top_p = true;
+  if (name == "top_k") given.top_k = true;
+  if (name == "min_p") given.min_p = true;
+  if (name == "repetition_penalty" || name == "repeat_penalty" || name == "repeat_last_n") {
+    given.repetition_penalty = true;
+  }
+}
+
 Result<void> read_field(const std::string& name, const Json& value, Draft& draft) {
   if (value.is_null()) return {};
   const Field* field = find_field(name, draft.endpoint);
@@ -41,7 +52,9 @@ Result<void> read_field(const std::string& name, const Json& value, Draft& draft
                             field->endpoints == kChat ? "chat/completions" : "completions"),
                 name);
   }
-  return field->read(value, *field, draft);
+  MINERVA_TRY(field->read(value, *field, draft));
+  note_given(name, draft.request.given);
+  return {};
 }
 
 // Two names of one setting: the value that was given, or a refusal when they disagree.

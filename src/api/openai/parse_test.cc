@@ -114,7 +114,10 @@ TEST(Parse, OtherNamesAndOffSwitches) {
   EXPECT_EQ(refused(chat(R"(,"repetition_penalty":1.5,"repeat_penalty":1.25)")).param,
             "repeat_penalty");
   EXPECT_EQ(parsed(chat(R"(,"stop":"x")")).request.stop, std::vector<std::string>{"x"});
-  EXPECT_FALSE(parsed(chat(R"(,"backend":"auto")")).request.backend);
+  EXPECT_EQ(parsed(chat(R"(,"backend":"auto")")).request.backend, "auto");
+  EXPECT_FALSE(parsed(chat("")).request.backend);
+  EXPECT_FALSE(parsed(chat("")).request.given.temperature);
+  EXPECT_TRUE(parsed(chat(R"(,"temperature":1)")).request.given.temperature);
 }
 
 TEST(Parse, EnginesByName) {

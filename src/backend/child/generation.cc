@@ -146,6 +146,9 @@ void Generation::take_events(Part& part, const Result<void>& read) {
   if (ended_) return;
   const auto self = shared_from_this();
   sign_of_life();
+  // A reader that was slow may come back after it, before anybody has looked.
+  tick(clock_.now());
+  if (ended_) return;
   for (GenerationEvent& event : part.out) {
     relay(part, event);
     if (ended_ || part.done) return;
