@@ -268,6 +268,8 @@ void Switchboard::unloaded(InstanceId id, TimePoint now) {
   }
   instance.state = ModelState::Unloaded;
   instance.since = now;
+  // A trial that ended without a verdict must not keep out the next one.
+  instance.breaker.abandon();
   instance.usage = {};
   instance.unload_wanted = false;
   instance.draining = false;

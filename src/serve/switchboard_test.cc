@@ -248,6 +248,28 @@ TEST_F(SwitchboardTest, AnEngineThatCannotLoadIsNotAskedForAWhile) {
   EXPECT_EQ(board_.statuses(now_)[0].breaker, backend::Breaker::State::Closed);
 }
 
+TEST_F(SwitchboardTest, ATrialThatWasUnloadedKeepsNobodyOut) {
+  const auto a = add("a");
+  for (int i = 0; i < 2; ++i) {
+    ask(static_cast<TicketId>(i + 1), {a});
+    load_ok(a);
+    InstanceLook dead;
+    dead.alive = false;
+    board_.look(a, dead, now_);
+    board_.unloaded(a, now_);
+    board_.gone(static_cast<TicketId>(i + 1), now_);
+  }
+  now_ += seconds(2);
+  ask(10, {a});
+  load_ok(a);
+  board_.unload(a, true, now_);
+  fail_with(10, ErrorCode::ContextExceeded);
+  board_.unloaded(a, now_);
+  effects_.take();
+  ask(11, {a});
+  EXPECT_THAT(effects_.take(), ElementsAre("load 0"));
+}
+
 TEST_F(SwitchboardTest, TheLeastRecentlyUsedLeavesForAnother) {
   const auto a = add("a"), b = add("b"), c = add("c");
   memory(250);

@@ -36,8 +36,8 @@ FILES_SLACK = 12  # open files that may come and go: pipes of a child that is ju
 
 # What is done to an engine while it answers: (name, arguments of the next start, signal).
 FAKE_ROUNDS = [
-    ("killed", [], signal.SIGKILL),
-    ("stopped", [], signal.SIGSTOP),
+    ("killed", ["--token-delay-ms", "100"], signal.SIGKILL),
+    ("stopped", ["--token-delay-ms", "100"], signal.SIGSTOP),
     ("dies", ["--die-at", "4"], None),
     ("dies inside a character", ["--die-inside-character", "--end-one-in", "0"], None),
     ("hangs", ["--hang-at", "3"], None),
@@ -251,10 +251,10 @@ def run(options, rounds, llama, faults_file, folder, summary):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minerva", required=True)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--fake")
-    parser.add_argument("--llama")
+    parser.add_argument("--minerva", default=os.environ.get("MINERVA_BINARY"))
+    parser.add_argument("--model", default=os.environ.get("MINERVA_TEST_MODEL"))
+    parser.add_argument("--fake", default=os.environ.get("FAKE_ENGINE"))
+    parser.add_argument("--llama", default=os.environ.get("MINERVA_LLAMA_SERVER"))
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--streams", type=int, default=32)
     parser.add_argument("--seed", type=int, default=1)
@@ -270,7 +270,9 @@ def main():
             wrapper.symlink_to(HERE / "fake_llama_server.py")
             problems += run(options, FAKE_ROUNDS, wrapper, folder / "faults", folder,
                             summary.setdefault("fake_engine", {}))
-        if options.llama:
+        if not options.llama:
+            print("NOT RUN: llama-server (MINERVA_LLAMA_SERVER is not set)")
+        else:
             problems += run(options, REAL_ROUNDS, options.llama, folder / "unused", folder,
                             summary.setdefault("llama_server", {}))
         if options.keep_log:

@@ -204,7 +204,7 @@ Availability LlamaProgram::look(const std::string& program, Duration time_max) c
 
 std::optional<std::string> LlamaCppKind::objection(const ModelSpec& spec) const {
   if (spec.format == ModelFormat::Gguf) return std::nullopt;
-  return fmt::format("llama.cpp reads GGUF files; this model is {}", to_string(spec.format));
+  return fmt::format("reads GGUF files, and this model is {}", to_string(spec.format));
 }
 
 Capabilities LlamaCppKind::capabilities(const ModelSpec&) const { return LlamaWire::what_it_can(); }

@@ -102,11 +102,11 @@ std::vector<std::string> arguments(const MlxOptions& options, const std::string&
 
 std::optional<std::string> mlx_objection(const ModelSpec& spec) {
   if (spec.format != ModelFormat::Mlx && spec.format != ModelFormat::Safetensors) {
-    return fmt::format("mlx reads MLX and Hugging Face folders, this is {}",
+    return fmt::format("reads MLX and Hugging Face folders, and this model is {}",
                        to_string(spec.format));
   }
   if (spec.mmproj_path || !spec.adapter_paths.empty()) {
-    return "mlx takes neither a vision projector nor adapters here";
+    return "takes neither a vision projector nor adapters here";
   }
   return std::nullopt;
 }

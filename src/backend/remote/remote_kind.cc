@@ -109,7 +109,7 @@ Availability RemoteKind::probe(Duration time_max) {
 }
 
 std::optional<std::string> RemoteKind::objection(const ModelSpec& spec) const {
-  if (spec.format != ModelFormat::Remote) return "it serves models of its own only";
+  if (spec.format != ModelFormat::Remote) return "serves models of its own only";
   const auto has = [&](const std::vector<std::string>& ids) {
     return std::ranges::find(ids, spec.path) != ids.end();
   };
