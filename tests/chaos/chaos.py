@@ -35,6 +35,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 FILES_SLACK = 12  # open files that may come and go: pipes of a child that is just being started
 
 # What is done to an engine while it answers: (name, arguments of the next start, signal).
+# A slow one gets as many streams as it answers at once: a queue before it is not what is shown.
+SLOW = "slow but alive"
+SLOW_STREAMS = 4
 FAKE_ROUNDS = [
     ("killed", ["--token-delay-ms", "100"], signal.SIGKILL),
     ("stopped", ["--token-delay-ms", "100"], signal.SIGSTOP),
@@ -49,21 +52,21 @@ FAKE_ROUNDS = [
     ("health lies", ["--lie", "health"], None),
     ("ignores SIGTERM", ["--ignore-sigterm", "--hang-at", "2"], None),
     ("leaves a grandchild", ["--grandchild", "--die-at", "6"], None),
-    ("slow but alive", ["--token-delay-ms", "5000"], None),
+    (SLOW, ["--token-delay-ms", "5000"], None),
 ]
 REAL_ROUNDS = [("killed", [], signal.SIGKILL), ("stopped", [], signal.SIGSTOP),
                ("aborted", [], signal.SIGABRT)]
 
 
 class Minerva:
-    def __init__(self, options, folder, llama):
+    def __init__(self, options, folder, llama, model_path):
         self.mark = folder / uuid.uuid4().hex[:8]  # short: sockets stand in it
         self.mark.mkdir()
         home = folder / "home"
         (home / "models").mkdir(parents=True, exist_ok=True)
         model = home / "models" / "tiny.gguf"
-        if not model.exists():
-            model.symlink_to(pathlib.Path(options.model).resolve())
+        model.unlink(missing_ok=True)
+        model.symlink_to(pathlib.Path(model_path).resolve())
         (home / "config.toml").write_text(
             f'backend = "llama_cpp"\nfallback = ["native"]\nload_wait_seconds = {DEADLINE}\n'
             'context = 2048\nmodel_sources = ["none"]\nqueue = 512\n'
@@ -202,8 +205,8 @@ def prepare(server):
             time.sleep(0.5)
 
 
-def run(options, rounds, llama, faults_file, folder, summary):
-    server = Minerva(options, folder, llama)
+def run(options, rounds, llama, model, faults_file, folder, summary):
+    server = Minerva(options, folder, llama, model)
     pool = concurrent.futures.ThreadPoolExecutor(options.streams)
     problems = []
     try:
@@ -215,7 +218,8 @@ def run(options, rounds, llama, faults_file, folder, summary):
             faults_file.write_text("\n".join(
                 (["--honest-requests", "2"] if faults else []) + faults))
             prepare(server)
-            counts, slowest = play(server, name, fault_signal, options.streams, pool)
+            streams = SLOW_STREAMS if name == SLOW else options.streams
+            counts, slowest = play(server, name, fault_signal, streams, pool)
             for kind, count in counts.items():
                 summary[kind] = summary.get(kind, 0) + count
             summary["rounds"] = summary.get("rounds", 0) + 1
@@ -255,6 +259,7 @@ def main():
     parser.add_argument("--model", default=os.environ.get("MINERVA_TEST_MODEL"))
     parser.add_argument("--fake", default=os.environ.get("FAKE_ENGINE"))
     parser.add_argument("--llama", default=os.environ.get("MINERVA_LLAMA_SERVER"))
+    parser.add_argument("--llama-model", default=os.environ.get("MINERVA_SAMPLE_SMOLLM2"))
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--streams", type=int, default=32)
     parser.add_argument("--seed", type=int, default=1)
@@ -268,12 +273,13 @@ def main():
             (folder / "engine").symlink_to(pathlib.Path(options.fake).resolve())
             wrapper = folder / "llama-server"
             wrapper.symlink_to(HERE / "fake_llama_server.py")
-            problems += run(options, FAKE_ROUNDS, wrapper, folder / "faults", folder,
+            problems += run(options, FAKE_ROUNDS, wrapper, options.model, folder / "faults", folder,
                             summary.setdefault("fake_engine", {}))
-        if not options.llama:
-            print("NOT RUN: llama-server (MINERVA_LLAMA_SERVER is not set)")
+        if not options.llama or not options.llama_model:
+            print("NOT RUN: llama-server (MINERVA_LLAMA_SERVER or MINERVA_SAMPLE_SMOLLM2 is not set)")
         else:
-            problems += run(options, REAL_ROUNDS, options.llama, folder / "unused", folder,
+            problems += run(options, REAL_ROUNDS, options.llama, options.llama_model,
+                            folder / "unused", folder,
                             summary.setdefault("llama_server", {}))
         if options.keep_log:
             pathlib.Path(options.keep_log).write_bytes((folder / "minerva.log").read_bytes())
