@@ -22,12 +22,14 @@ std::uint32_t seed_of(std::uint64_t seed) {
   return static_cast<std::uint32_t>(seed % kDrawOne);
 }
 
-// In the order of our own sampler, which is also that of the fields' meaning (engine/sampler.h).
+// In the order of our own sampler (engine/sampler.h), but that top_k comes before the temperature:
+// the same tokens stay, and what comes behind looks at few. A greedy choice is the first of them;
+// over a whole vocabulary llama-server took 1 ms longer for each token of SmolLM2-135M.
 void put_sampling(Json& body, const WireRequest& ask, const WireModel& model) {
   const SamplingParams& s = ask.request.sampling;
-  body["samplers"] = {"penalties", "temperature", "top_k", "typ_p", "top_p", "min_p"};
+  body["samplers"] = {"penalties", "top_k", "temperature", "typ_p", "top_p", "min_p"};
   body["temperature"] = s.temperature;
-  body["top_k"] = std::max(s.top_k, 0);
+  body["top_k"] = s.temperature > 0 ? std::max(s.top_k, 0) : 1;
   body["top_p"] = s.top_p;
   body["min_p"] = s.min_p;
   body["typical_p"] = s.typical_p;

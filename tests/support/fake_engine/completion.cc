@@ -152,6 +152,7 @@ class Answer {
   bool pour() {
     std::string block;
     for (std::uint64_t i = 0; i < std::min(options_.zero_work, max_tokens_); ++i) {
+      if (options_.token_delay.count() > 0) std::this_thread::sleep_for(options_.token_delay);
       block = llama_token("a", 'a', i + 1, prompt_tokens_).dump();
       if (!connection_.event(block)) return false;
     }
