@@ -1,5 +1,6 @@
 """The verbs that ask the running server about engines, and the configuration of engines."""
 
+import json
 import socket
 import unittest
 
@@ -28,6 +29,66 @@ class EnginesTest(ProgramTest):
             done = home.run(*verb, "--port", server.port)
             self.assertEqual(done.returncode, 1, verb)
             self.assertIn("backend", done.stderr.decode())
+
+    def test_loading_seeing_and_unloading(self):
+        home = self.home(models={"tiny": TINY}, config='[models."tiny"]\naliases = ["small"]\n')
+        server = self.keep(Server(home))
+        port = ["--port", server.port]
+        loaded = home.run("load", "small", *port)
+        self.assertEqual(loaded.returncode, 0, loaded.stderr)
+        (instance,) = home.json("ps", "--json", *port)["data"]
+        self.assertEqual((instance["model"], instance["backend"], instance["state"]),
+                         ("tiny", "native", "ready"))
+        _, _, models = server.request("GET", "/v1/models/small")
+        self.assertEqual(json.loads(models)["minerva"]["state"], "ready")
+        self.assertEqual(home.run("unload", "tiny", *port).returncode, 0)
+        self.assertEqual(home.json("ps", "--json", *port)["data"], [])
+        unknown = home.run("load", "tiny2", *port)
+        self.assertEqual(unknown.returncode, 1)
+        self.assertIn("unknown model 'tiny2'; known: tiny", unknown.stderr.decode())
+        self.assertEqual(server.post("/v1/models/unload", model="tiny")[0], 404)
+
+    def test_a_route_says_why_not_the_others(self):
+        home = self.home(models={"tiny": TINY})
+        server = self.keep(Server(home))
+        status, route = server.post("/v1/route", model="tiny", prompt="hello")
+        self.assertEqual(status, 200, route)
+        self.assertEqual(route["backend"], "native")
+        self.assertGreater(route["prompt_tokens"], 0)
+        steps = {step["backend"]: step for step in route["steps"]}
+        self.assertTrue(steps["native"]["usable"])
+        self.assertFalse(steps["mlx"]["usable"])
+        self.assertIn("this model is gguf", steps["mlx"]["why"])
+        status, answer = server.post("/v1/completions", model="tiny", prompt="a", backend="mlx")
+        self.assertEqual(status, 400)
+        self.assertIn("mlx reads", answer["error"]["message"])
+
+    # The same answer in a process of its own, and from another Minerva.
+    def test_isolated_and_remote(self):
+        ask = dict(model="tiny", prompt="Once", max_tokens=12, temperature=0)
+        plain = self.keep(Server(self.home(models={"tiny": TINY})))
+        wanted = plain.post("/v1/completions", **ask)[1]["choices"][0]["text"]
+        isolated = self.keep(Server(self.home(models={"tiny": TINY}), "--isolation", "process"))
+        status, answer = isolated.post("/v1/completions", **ask)
+        self.assertEqual((status, answer["choices"][0]["text"]), (200, wanted))
+        _, _, listed = isolated.request("GET", "/v1/ps")
+        self.assertTrue(json.loads(listed)["data"][0]["pid"])
+        config = f'[remotes.other]\nurl = "http://127.0.0.1:{plain.port}"\n'
+        far = self.keep(Server(self.home(config=config)))
+        status, answer = far.post("/v1/completions", **ask)
+        self.assertEqual((status, answer["choices"][0]["text"]), (200, wanted))
+        self.assertEqual(answer["minerva"]["backend"], "remote:other")
+
+    # A slower device is never used in silence.
+    def test_layers_for_a_gpu_that_is_not_there(self):
+        program_path = program.ROOT / "tests" / "chaos" / "fake_llama_server.py"
+        for layers, available in ((10, False), (0, True)):
+            config = f'[backends.llama_cpp]\npath = "{program_path}"\ngpu_layers = {layers}\n'
+            server = self.keep(Server(self.home(config=config)))
+            _, _, body = server.request("GET", "/v1/backends")
+            llama = next(b for b in json.loads(body)["data"] if b["name"] == "llama_cpp")
+            self.assertEqual(llama["available"], available, llama)
+            self.assertEqual("gpu_layers" in (llama["why_not"] or ""), not available)
 
     def test_lists_are_json(self):
         home = self.home(models={"tiny": TINY})

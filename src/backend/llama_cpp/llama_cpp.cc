@@ -196,6 +196,15 @@ Availability LlamaProgram::look(const std::string& program, Duration time_max) c
       std::max<Duration>(until - std::chrono::steady_clock::now(), std::chrono::milliseconds(1));
   if (const auto devices = ask(options_, program, "--list-devices", left)) {
     found.device = first_device(*devices);
+    // A slower device is never used in silence.
+    if (found.device == "cpu" && options_.gpu_layers.value_or(0) > 0) {
+      found.available = false;
+      found.why_not = fmt::format(
+          "gpu_layers = {} is configured, and {} sees no GPU: install a build for it, or set "
+          "gpu_layers = 0",
+          *options_.gpu_layers, program);
+      return found;
+    }
   }
   found.available = true;
   found.install.clear();
