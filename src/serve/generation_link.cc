@@ -9,7 +9,15 @@ std::shared_ptr<backend::GenerationStream> GenerationLink::make_stream() {
   stream->on_wake_reader([weak = weak_from_this()] {
     if (const auto link = weak.lock()) link->wake();
   });
+  // From now on the engine may have it, and whoever leaves has to wait for its end.
+  const std::lock_guard lock(mutex_);
+  current_ = stream;
   return stream;
+}
+
+void GenerationLink::withdraw_stream() {
+  const std::lock_guard lock(mutex_);
+  current_.reset();
 }
 
 void GenerationLink::deliver(Attempt attempt) {

@@ -44,8 +44,10 @@ class GenerationLink : public std::enable_shared_from_this<GenerationLink> {
       : place_(std::move(place)), tell_(std::move(tell)) {}
 
   // --- the loop's side ---
-  // A stream for the next attempt, whose reader this is; give it to the engine, then deliver it.
+  // A stream for the next attempt, whose reader this is; give it to the engine, then deliver it, or
+  // withdraw it where the engine did not take it.
   std::shared_ptr<backend::GenerationStream> make_stream();
+  void withdraw_stream();
   void deliver(Attempt attempt);
   void progress(backend::ProgressEvent event);
   // There will be no (further) attempt.

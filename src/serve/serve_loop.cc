@@ -339,6 +339,7 @@ void ServeLoop::dispatch(TicketId id, InstanceId place, const std::vector<Failed
   }
   auto stream = job.link->make_stream();
   if (auto taken = engine->generate(std::move(order), stream); !taken) {
+    job.link->withdraw_stream();
     return failed(std::move(taken).error());
   }
   std::string reason;
