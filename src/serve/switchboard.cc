@@ -298,10 +298,10 @@ void Switchboard::die(InstanceId id, const std::string& why, TimePoint now) {
 
 void Switchboard::look(InstanceId id, const InstanceLook& look, TimePoint now) {
   Instance& instance = instances_[id];
-  if (look.usage.held_bytes != 0 &&
+  if (look.usage && look.usage->held_bytes != 0 &&
       (instance.state == ModelState::Ready || instance.state == ModelState::Loading)) {
-    instance.usage = look.usage;
-    instance.peak_bytes = std::max(instance.peak_bytes, look.usage.held_bytes);
+    instance.usage = *look.usage;
+    instance.peak_bytes = std::max(instance.peak_bytes, look.usage->held_bytes);
   }
   if (instance.state != ModelState::Ready) return;
   if (!look.alive) {
@@ -313,8 +313,8 @@ void Switchboard::look(InstanceId id, const InstanceLook& look, TimePoint now) {
     const Ticket& running = tickets_.at(ticket);
     if (!running.has_token) longest_prompt = std::max(longest_prompt, running.ask.prompt_tokens);
   }
-  const auto verdict =
-      instance.watchdog.look({now, look.activity, look.usage.cpu_time, longest_prompt});
+  const auto cpu_time = look.usage ? std::optional(look.usage->cpu_time) : std::nullopt;
+  const auto verdict = instance.watchdog.look({now, look.activity, cpu_time, longest_prompt});
   if (verdict == Watchdog::Verdict::Suspect && !instance.probing) {
     instance.probing = true;
     log_warning(

@@ -54,7 +54,7 @@ struct InstanceLook {
   bool alive = true;
   std::string detail;  // where it is not
   backend::Activity activity;
-  InstanceUsage usage;
+  std::optional<InstanceUsage> usage;  // where it was measured this time
 };
 
 // What the switchboard has done. Nothing here may call back into it.

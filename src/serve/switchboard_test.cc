@@ -66,7 +66,7 @@ class SwitchboardTest : public ::testing::Test {
   }
   void load_ok(InstanceId id) {
     InstanceLook look;
-    look.usage.held_bytes = 100 * kMiB;
+    look.usage.emplace().held_bytes = 100 * kMiB;
     board_.look(id, look, now_);
     board_.loaded(id, {}, now_);
   }
@@ -357,7 +357,7 @@ TEST_F(SwitchboardTest, TheOverheadOfTheLastRunIsLearned) {
   memory(150);
   ask(1, {a});
   InstanceLook look;
-  look.usage.held_bytes = 180 * kMiB;
+  look.usage.emplace().held_bytes = 180 * kMiB;
   board_.look(a, look, now_);
   board_.loaded(a, {}, now_);
   done(1);

@@ -24,6 +24,7 @@ Duration Watchdog::patience(std::uint64_t prompt_tokens) const {
 }
 
 Watchdog::Verdict Watchdog::look(const Look& look) {
+  if (look.cpu_time) cpu_last_ = *look.cpu_time;
   const bool moved = !began_ || look.activity.progress != progress_;
   if (look.activity.running == 0 || moved) {
     if (began_ && moved && look.activity.running > 0) {
@@ -38,11 +39,12 @@ Watchdog::Verdict Watchdog::look(const Look& look) {
     extended_ = false;
     return Verdict::Fine;
   }
+  if (!cpu_since_) cpu_since_ = look.cpu_time;
   const Duration still = look.now - since_;
   const Duration patience = this->patience(look.prompt_tokens);
   if (still < patience) return Verdict::Fine;
-  if (!extended_) {
-    const auto computed = std::chrono::duration<double>(look.cpu_time - cpu_since_).count();
+  if (!extended_ && cpu_since_) {
+    const auto computed = std::chrono::duration<double>(cpu_last_ - *cpu_since_).count();
     if (computed >= kComputing * std::chrono::duration<double>(still).count()) extended_ = true;
   }
   return extended_ && still < patience * 2 ? Verdict::Fine : Verdict::Suspect;
@@ -50,6 +52,7 @@ Watchdog::Verdict Watchdog::look(const Look& look) {
 
 void Watchdog::passed(TimePoint now) {
   since_ = now;
+  cpu_since_.reset();
   extended_ = false;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "backend/backend.h"
 #include "base/clock.h"
@@ -28,8 +29,8 @@ class Watchdog {
   struct Look {
     TimePoint now{};
     backend::Activity activity;
-    Duration cpu_time{};
-    std::uint64_t prompt_tokens = 0;  // of the longest prompt that has no token yet
+    std::optional<Duration> cpu_time;  // where it was measured this time
+    std::uint64_t prompt_tokens = 0;   // of the longest prompt that has no token yet
   };
   Verdict look(const Look& look);
   // It gave a token when it was asked: it lives.
@@ -44,8 +45,10 @@ class Watchdog {
   const WatchdogOptions options_;
   bool began_ = false;
   std::uint64_t progress_ = 0;
-  TimePoint since_{};       // the last progress, or the moment it got work
-  Duration cpu_since_{};    // its processor time then
+  TimePoint since_{};  // the last progress, or the moment it got work
+  // The first processor time that was measured since then, and the last.
+  std::optional<Duration> cpu_since_;
+  Duration cpu_last_{};
   bool extended_ = false;   // once, because it computed
   Duration usual_gap_{};    // between two signs of progress, averaged
   Duration longest_gap_{};  // decays

@@ -12,10 +12,14 @@ using Verdict = Watchdog::Verdict;
 struct Engine {
   Watchdog dog;
   Watchdog::Look state;
+  Duration cpu_time{};
+  bool measured = true;
   Verdict after(Duration wait, std::uint64_t progress = 0, Duration cpu = {}) {
     state.now += wait;
     state.activity.progress += progress;
-    state.cpu_time += cpu;
+    cpu_time += cpu;
+    state.cpu_time.reset();
+    if (measured) state.cpu_time = cpu_time;
     return dog.look(state);
   }
 };
@@ -60,6 +64,27 @@ TEST(Watchdog, ComputingBuysAsMuchTimeAgainOnce) {
   EXPECT_EQ(engine.after(milliseconds(9999), 0, seconds(9)), Verdict::Fine);
   EXPECT_EQ(engine.after(milliseconds(1)), Verdict::Suspect);
   EXPECT_EQ(engine.after(seconds(10), 0, seconds(10)), Verdict::Suspect);
+}
+
+TEST(Watchdog, ProcessorTimeIsMeasuredNowAndThen) {
+  Engine engine = working();
+  engine.measured = false;
+  EXPECT_EQ(engine.after(milliseconds(100), 1, seconds(100)), Verdict::Fine);
+  engine.measured = true;
+  EXPECT_EQ(engine.after(seconds(1)), Verdict::Fine);
+  engine.after(seconds(7), 0, seconds(7));
+  engine.measured = false;
+  EXPECT_EQ(engine.after(seconds(3)), Verdict::Fine) << "it computed for seven of eleven seconds";
+  EXPECT_EQ(engine.after(seconds(9), 0, seconds(9)), Verdict::Suspect);
+}
+
+TEST(Watchdog, WhatWasComputedBeforeItStoodStillBuysNothing) {
+  Engine engine = working();
+  engine.measured = false;
+  EXPECT_EQ(engine.after(milliseconds(100), 1, seconds(100)), Verdict::Fine);
+  engine.measured = true;
+  EXPECT_EQ(engine.after(seconds(1)), Verdict::Fine);
+  EXPECT_EQ(engine.after(seconds(9)), Verdict::Suspect);
 }
 
 TEST(Watchdog, ALongPromptIsReadInProportion) {
