@@ -120,8 +120,9 @@ def bare_server(folder, engine_pid):
     arguments = bare_arguments(fields_of(engine_pid, "cmdline"), port, key_file)
     environment = dict(field.split("=", 1) for field in fields_of(engine_pid, "environ"))
     with open(folder / "bare.log", "ab") as log:
+        # A session of its own, as Minerva's has: Linux shares the processors out between sessions.
         process = subprocess.Popen(arguments, env=environment, cwd=folder, stdin=subprocess.DEVNULL,
-                                   stdout=log, stderr=log)
+                                   stdout=log, stderr=log, start_new_session=True)
     try:
         until = time.monotonic() + START_MAX
         while True:
