@@ -109,6 +109,12 @@ class Group:
             pass
         return 0
 
+    def processes(self):
+        return [int(pid) for pid in (self.folder / "cgroup.procs").read_text().split()]
+
+    def usage(self):
+        return self.number("memory.current" if self.v2 else "memory.usage_in_bytes")
+
     def report(self):
         if self.v2:
             return {"max_usage_bytes": self.number("memory.peak"),
@@ -122,9 +128,9 @@ class Group:
     def remove(self):
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
-            for pid in (self.folder / "cgroup.procs").read_text().split():
+            for pid in self.processes():
                 try:
-                    os.kill(int(pid), signal.SIGKILL)
+                    os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
                     pass
             try:
@@ -135,10 +141,16 @@ class Group:
         print(f"run_capped: {self.folder} cannot be removed", file=sys.stderr)
 
 
-def run(group, command):
+def start(group, command, **options):
+    """A subprocess.Popen of the command in the group; the options are Popen's."""
     # A shell puts itself into the group before it becomes the command, so no byte is uncounted.
     join = 'echo $$ > "$0" && exec "$@"'
-    process = subprocess.Popen(["sh", "-c", join, str(group.folder / "cgroup.procs"), *command])
+    return subprocess.Popen(["sh", "-c", join, str(group.folder / "cgroup.procs"), *command],
+                            **options)
+
+
+def run(group, command):
+    process = start(group, command)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda which, _: process.send_signal(which))
     code = process.wait()

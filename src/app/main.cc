@@ -8,6 +8,7 @@
 
 #include "app/engine_child.h"
 #include "app/engine_server.h"
+#include "base/system.h"
 #include "cli/commands.h"
 #include "process/guard.h"
 
@@ -18,6 +19,7 @@ int main(int argc, char** argv) {
     if (!arguments.empty() && arguments.front() == "guard") {
       return minerva::process::run_guard(std::span(arguments).subspan(1));
     }
+    minerva::return_large_blocks_at_once();
     if (!arguments.empty() && arguments.front() == "engine") {
       return minerva::app::run_engine_child(std::span(arguments).subspan(1));
     }

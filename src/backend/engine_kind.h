@@ -31,6 +31,8 @@ struct MemoryNeed {
   std::uint64_t weights_bytes = 0;
   std::uint64_t kv_bytes = 0;        // for the context that it would get
   std::uint64_t overhead_bytes = 0;  // of the engine itself
+  // With the shortest context that it would take where memory is short; 0: it takes no shorter one.
+  std::uint64_t least_bytes = 0;
   std::uint64_t total() const { return weights_bytes + kv_bytes + overhead_bytes; }
 };
 

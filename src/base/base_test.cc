@@ -1,8 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <span>
 #include <string>
 
 #include "base/bounded_queue.h"
@@ -117,6 +119,24 @@ TEST(MappedFile, NamesWhatIsWrong) {
   EXPECT_EQ(MappedFile::open("/nonexistent/file").error().code, ErrorCode::NotFound);
   EXPECT_EQ(MappedFile::open("/tmp").error().code, ErrorCode::Io);
   EXPECT_GT(MappedFile::open("/proc/self/exe").value()->bytes().size(), 1000u);
+}
+
+TEST(MappedFile, ForgottenBytesTakeNoMemoryAndAreReadAgain) {
+  const std::string path = testing::TempDir() + "minerva_forgotten";
+  constexpr std::size_t kSize = std::size_t{16} << 20;
+  std::ofstream(path) << std::string(kSize, 'x');
+  const auto file = MappedFile::open(path).value();
+  const auto read_all = [&] {
+    return std::ranges::count(file->bytes(), std::byte{'x'}) == std::ptrdiff_t{kSize};
+  };
+  EXPECT_TRUE(read_all());
+  const std::uint64_t before = proportional_bytes().files;
+  file->forget(file->bytes().subspan(100, kSize - 100));
+  EXPECT_LE(proportional_bytes().files + kSize / 2, before);
+  file->forget(std::as_bytes(std::span(path)));  // not of this file: nothing happens
+  EXPECT_TRUE(read_all());
+  EXPECT_TRUE(file->intact());
+  std::filesystem::remove(path);
 }
 
 TEST(MappedFile, AFileCutShortReadsAsZerosAndSaysSo) {

@@ -23,6 +23,9 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return bytes_; }
   const std::string& path() const { return path_; }
+  // Gives up the memory behind these bytes, whole pages of them; the next read gets it from the
+  // file again. For what was read once and is kept in another form.
+  void forget(std::span<const std::byte> bytes) const;
   // False once a read has met a missing part.
   bool intact() const;
 

@@ -82,6 +82,16 @@ MappedFile::~MappedFile() {
   ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
+void MappedFile::forget(std::span<const std::byte> bytes) const {
+  const auto mapping = reinterpret_cast<std::uintptr_t>(bytes_.data());
+  const auto from = reinterpret_cast<std::uintptr_t>(bytes.data());
+  if (from < mapping || from + bytes.size() > mapping + bytes_.size()) return;
+  const std::size_t page = page_size.load(std::memory_order_relaxed);
+  const std::uintptr_t begin = (from + page - 1) & ~(page - 1);
+  const std::uintptr_t end = (from + bytes.size()) & ~(page - 1);
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 bool MappedFile::intact() const { return bytes_.empty() || !slots[slot_].damaged.load(); }
 
 Result<std::unique_ptr<MappedFile>> MappedFile::open(const std::string& path) {

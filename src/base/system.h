@@ -16,6 +16,12 @@ struct MemoryInfo {
 };
 MemoryInfo memory_info();
 
+// From here on large blocks go back to the system when they are freed. For a program that lives
+// long and whose models come and go; at its start, before there are threads.
+void return_large_blocks_at_once();
+// Gives the system what the allocator keeps of freed memory for later: after something large went.
+void return_freed_memory();
+
 // Lets this process open `wanted` files and sockets, or as many as it may; returns how many that
 // is.
 std::uint64_t raise_open_file_limit(std::uint64_t wanted);

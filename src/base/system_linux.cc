@@ -1,3 +1,4 @@
+#include <malloc.h>
 #include <pwd.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -92,6 +93,22 @@ MemoryInfo memory_info() {
   MemoryInfo info{kib_line_bytes(machine, "MemTotal:"), kib_line_bytes(machine, "MemAvailable:")};
   for (const CgroupFolder& group : own_groups("memory")) apply_limit(info, group);
   return info;
+}
+
+void return_large_blocks_at_once() {
+#ifdef __GLIBC__
+  // Unless they are set, both limits grow with each large block that is freed (mallopt(3)), to 32
+  // and 64 MiB for every thread's heap; a thread that loaded a model kept 20 to 40 MiB of it.
+  constexpr int kMappedFrom = 4 << 20;  // larger than what a step of an answer allocates
+  ::mallopt(M_MMAP_THRESHOLD, kMappedFrom);
+  ::mallopt(M_TRIM_THRESHOLD, kMappedFrom);
+#endif
+}
+
+void return_freed_memory() {
+#ifdef __GLIBC__
+  ::malloc_trim(0);
+#endif
 }
 
 std::uint64_t raise_open_file_limit(std::uint64_t wanted) {

@@ -111,6 +111,17 @@ Decoder::Decoder(std::shared_ptr<const Model> model, KvPool& kv, ComputePool& po
 
 Decoder::~Decoder() = default;
 
+std::uint64_t Decoder::work_bytes(const ModelConfig& config, Limits limits) {
+  const std::uint64_t heads = config.heads * config.head_dim;
+  const std::uint64_t kv = config.kv_heads * config.head_dim;
+  // The buffers of Scratch and Rows. What is quantised may be so in two ways, each a byte and its
+  // share of a scale and a sum.
+  const std::uint64_t floats = 4 * config.width + 3 * heads + 2 * kv + 4 * config.ff_width;
+  const std::uint64_t codes = 3 * (config.width + heads + config.ff_width);
+  return limits.tokens * (floats * sizeof(float) + codes) +
+         limits.logits * std::uint64_t{config.vocabulary} * sizeof(float);
+}
+
 Share Decoder::rows_of(std::size_t count, unsigned thread) const {
   return narrow() ? Share{0, count} : share_of(count, thread, pool_.size());
 }

@@ -33,6 +33,9 @@ class Decoder {
     std::size_t logits = 64;  // rows of logits
   };
 
+  // Memory of its buffers, near enough to plan with.
+  static std::uint64_t work_bytes(const ModelConfig& config, Limits limits);
+
   Decoder(std::shared_ptr<const Model> model, KvPool& kv, ComputePool& pool,
           const kernels::KernelTable& kernels, Limits limits);
   ~Decoder();

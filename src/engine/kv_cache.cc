@@ -14,6 +14,8 @@ namespace {
 constexpr std::size_t pages_of(std::size_t positions) { return (positions + kPage - 1) / kPage; }
 
 constexpr std::uint16_t kHalfNan = 0x7e00;
+// Leave to grow is asked for in such steps: asking means reading files of the system.
+constexpr std::uint64_t kGrowStep = std::uint64_t{8} << 20;
 
 }  // namespace
 
@@ -103,12 +105,42 @@ std::uint16_t* KvPool::writable_page(std::size_t group, PageId id) {
   return arenas_[group].memory.get() + id * values_per_page(group);
 }
 
+void KvPool::grow_if(std::function<bool(std::uint64_t)> may_grow, std::size_t positions) {
+  may_grow_ = std::move(may_grow);
+  for (std::size_t g = 0; g < arenas_.size(); ++g) {
+    arenas_[g].promised = layout_.pages_for(g, positions);
+  }
+}
+
+bool KvPool::may_touch(std::span<const std::size_t> missing) {
+  std::uint64_t bytes = 0;
+  for (std::size_t g = 0; g < arenas_.size(); ++g) {
+    const Arena& arena = arenas_[g];
+    const std::size_t used = arena.references.size() - arena.free.size();
+    // Those that were used before lie on top of the others.
+    const std::size_t after = std::max(used + missing[g], arena.touched);
+    const std::size_t before = std::max(arena.touched, arena.promised);
+    if (after > before) bytes += (after - before) * layout_.groups()[g].page_bytes;
+  }
+  if (bytes > allowed_) {
+    if (!may_grow_(bytes + kGrowStep)) return false;
+    allowed_ = bytes + kGrowStep;
+  }
+  allowed_ -= bytes;
+  return true;
+}
+
 PageId KvPool::allocate(std::size_t group) {
   Arena& arena = arenas_[group];
   MINERVA_CHECK(!arena.free.empty());
   const PageId id = arena.free.back();
   arena.free.pop_back();
   arena.references[id] = 1;
+  if (id >= arena.touched) {
+    touched_.fetch_add((id + 1 - arena.touched) * layout_.groups()[group].page_bytes,
+                       std::memory_order_relaxed);
+    arena.touched = id + 1;
+  }
   used_.fetch_add(1, std::memory_order_relaxed);
   return id;
 }
@@ -138,11 +170,13 @@ bool KvPool::reserve(SequenceKv& kv, std::size_t count) {
     return partial != kNoPage && partial < kv.tables[g].size() &&
            arenas_[g].references[kv.tables[g][partial]] > 1;
   };
+  std::vector<std::size_t> missing(kv.tables.size());
   for (std::size_t g = 0; g < kv.tables.size(); ++g) {
     const std::size_t have = kv.tables[g].size();
-    const std::size_t missing = wanted > have ? wanted - have : 0;
-    if (arenas_[g].free.size() < missing + (shared_tail(g) ? 1 : 0)) return false;
+    missing[g] = (wanted > have ? wanted - have : 0) + (shared_tail(g) ? 1 : 0);
+    if (arenas_[g].free.size() < missing[g]) return false;
   }
+  if (may_grow_ && !may_touch(missing)) return false;
   for (std::size_t g = 0; g < kv.tables.size(); ++g) {
     if (shared_tail(g)) {
       PageId& tail = kv.tables[g][partial];

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -72,6 +73,10 @@ class KvPool {
 
   const KvLayout& layout() const { return layout_; }
 
+  // Memory that was never used before, beyond that of one sequence of `positions`, is taken only
+  // where `may_grow` allows so many bytes more; it is asked once for several pages.
+  void grow_if(std::function<bool(std::uint64_t bytes)> may_grow, std::size_t positions);
+
   SequenceKv make_sequence() const;
   // Makes positions [kv.length, kv.length + count) writable: allocates pages, and copies a page
   // that is shared. False when there are not enough free pages; nothing has changed then.
@@ -88,6 +93,8 @@ class KvPool {
   std::uint16_t* writable_page(std::size_t group, PageId id);
 
   std::size_t used_pages() const { return used_.load(std::memory_order_relaxed); }
+  // Memory that was ever written: a page that is free again keeps it.
+  std::uint64_t touched_bytes() const { return touched_.load(std::memory_order_relaxed); }
   std::size_t total_pages() const { return total_; }
   // True when a sequence of this length fits into the empty pool.
   bool can_ever_hold(std::size_t positions) const;
@@ -99,8 +106,11 @@ class KvPool {
     std::unique_ptr<std::uint16_t[]> memory;
     std::vector<std::uint32_t> references;
     std::vector<PageId> free;
+    std::size_t touched = 0;   // pages [0, touched) were handed out before
+    std::size_t promised = 0;  // pages that need no leave
   };
   KvPool(KvLayout layout, std::vector<Arena> arenas, std::size_t total);
+  bool may_touch(std::span<const std::size_t> missing);
   PageId allocate(std::size_t group);
   void unref(std::size_t group, PageId id);
   std::size_t values_per_page(std::size_t group) const;
@@ -109,6 +119,9 @@ class KvPool {
   std::vector<Arena> arenas_;
   std::size_t total_ = 0;
   std::atomic<std::size_t> used_{0};
+  std::atomic<std::uint64_t> touched_{0};
+  std::function<bool(std::uint64_t)> may_grow_;  // empty: always
+  std::uint64_t allowed_ = 0;                    // bytes of leave that are not used up
   bool poison_ = false;
 };
 

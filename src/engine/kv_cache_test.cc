@@ -49,6 +49,44 @@ TEST(KvPool, PagesComeAndGo) {
   EXPECT_EQ(pool->used_pages(), 0u);
 }
 
+TEST(KvPool, MemoryThatWasUsedOnceStaysUsed) {
+  const auto pool = pool_for(config_with_windows({0}), 128, 2);
+  const std::uint64_t page = pool->layout().groups()[0].page_bytes;
+  SequenceKv kv = pool->make_sequence();
+  write(*pool, kv, 33);
+  EXPECT_EQ(pool->touched_bytes(), 2 * page);
+  pool->release(kv);
+  EXPECT_EQ(pool->touched_bytes(), 2 * page);
+  write(*pool, kv = pool->make_sequence(), 70);
+  EXPECT_EQ(pool->touched_bytes(), 3 * page);
+}
+
+TEST(KvPool, ItGrowsBeyondOneSequenceOnlyWithLeave) {
+  const auto pool = pool_for(config_with_windows({0}), 128, 2);
+  const std::uint64_t page = pool->layout().groups()[0].page_bytes;
+  std::vector<std::uint64_t> asked;
+  bool leave = false;
+  pool->grow_if([&](std::uint64_t bytes) { return asked.push_back(bytes), leave; }, 128);
+  SequenceKv first = pool->make_sequence();
+  write(*pool, first, 128);
+  EXPECT_TRUE(asked.empty());
+  SequenceKv second = pool->make_sequence();
+  EXPECT_FALSE(pool->reserve(second, 33));
+  EXPECT_EQ(pool->used_pages(), 4u);
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_GE(asked[0], 2 * page);
+  // What is free again needs none.
+  pool->truncate(first, 64);
+  write(*pool, second, 33);
+  EXPECT_EQ(asked.size(), 1u);
+  leave = true;
+  write(*pool, second, 31 + 32);
+  EXPECT_EQ(asked.size(), 2u);
+  // It was allowed more than that.
+  write(*pool, second, 32);
+  EXPECT_EQ(asked.size(), 2u);
+}
+
 TEST(KvPool, ReserveThatDoesNotFitChangesNothing) {
   const auto pool = pool_for(config_with_windows({0, 64}), 64, 1);
   SequenceKv kv = pool->make_sequence();

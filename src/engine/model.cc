@@ -127,6 +127,8 @@ class Loader {
           return;
         }
         *jobs_[i].target = std::move(*packed);
+        // Else a model would take twice its size until the system wants the file's pages back.
+        file_.forget(source.data);
         const std::uint64_t now = done += source.data.size();
         if (progress) progress(now, total_);
       }
@@ -142,6 +144,18 @@ class Loader {
 };
 
 }  // namespace
+
+std::uint64_t Model::packed_bytes(const GgufFile& file, Numerics numerics) {
+  const PackMode mode = numerics == Numerics::F32 ? PackMode::Float32 : PackMode::Native;
+  const bool tied = file.find_tensor("output.weight") == nullptr;
+  std::uint64_t sum = 0;
+  for (const GgufTensor& t : file.tensors()) {
+    const bool matrix = t.dims[1] > 1 && t.dims[2] == 1 && t.dims[3] == 1;
+    if (!matrix || (t.name == "token_embd.weight" && !tied)) continue;
+    sum += PackedWeight::bytes_for(t.type, t.dims[1], t.dims[0], mode);
+  }
+  return sum;
+}
 
 Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const GgufFile> file,
                                                  Numerics numerics, ComputePool& pool,
@@ -177,8 +191,18 @@ Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const GgufFile>
   return std::shared_ptr<const Model>(std::move(model));
 }
 
+std::uint64_t Model::mapped_bytes() const {
+  // A row that is not mapped yet brings its neighbours along (fault_around_bytes of Linux).
+  constexpr std::uint64_t kFaultBytes = std::uint64_t{64} << 10;
+  const std::uint64_t size = embedding_->data.size();
+  const std::uint64_t each = size / config_.vocabulary + kFaultBytes;
+  const std::uint64_t rows = rows_read_.load(std::memory_order_relaxed);
+  return rows > size / each ? size : rows * each;
+}
+
 void Model::embed(TokenId token, float* out) const {
   MINERVA_DCHECK(token >= 0 && static_cast<std::size_t>(token) < config_.vocabulary);
+  rows_read_.fetch_add(1, std::memory_order_relaxed);
   const std::size_t row_bytes = embedding_->data.size() / config_.vocabulary;
   formats::dequantize(embedding_->type,
                       embedding_->data.data() + static_cast<std::size_t>(token) * row_bytes, out,

@@ -1,6 +1,7 @@
 // A model's weights, packed for the kernels. Immutable once loaded; shared by reference count.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -42,12 +43,17 @@ class Model {
                                                    Numerics numerics, ComputePool& pool,
                                                    const Progress& progress = {});
 
+  // What weight_bytes() will be, by the file's header alone.
+  static std::uint64_t packed_bytes(const formats::GgufFile& file, Numerics numerics);
+
   const ModelConfig& config() const { return config_; }
   Numerics numerics() const { return numerics_; }
   const LayerWeights& layer(std::size_t i) const { return layers_[i]; }
   std::span<const float> output_norm() const { return output_norm_; }
   const PackedWeight& output() const { return output_; }  // [vocabulary][width]
   std::uint64_t weight_bytes() const { return weight_bytes_; }
+  // Memory behind the rows of the embedding that were read so far, at most.
+  std::uint64_t mapped_bytes() const;
 
   // False once the file was cut short under us: what was computed since is worthless.
   bool intact() const { return file_->intact(); }
@@ -65,6 +71,7 @@ class Model {
   std::vector<float> output_norm_;
   PackedWeight output_;
   std::uint64_t weight_bytes_ = 0;
+  mutable std::atomic<std::uint64_t> rows_read_{0};
 };
 
 }  // namespace minerva::engine

@@ -13,24 +13,37 @@ using formats::DType;
 using kernels::kBlock;
 using kernels::kSuperBlock;
 
-// Planes of one allocation, each on its own cache line.
-class PlaneSizes {
- public:
-  std::size_t add(std::size_t bytes) {
-    const std::size_t at = total_;
-    total_ += (bytes + AlignedBuffer::kAlignment - 1) & ~(AlignedBuffer::kAlignment - 1);
-    return at;
+// Where the planes of a quantised matrix lie in its allocation, each on its own cache line.
+struct Planes {
+  std::size_t total = 0;
+  std::size_t codes, scales, minimum, sub_scales, sub_minimum;
+
+  Planes(const kernels::KindTraits& kind, std::size_t padded, std::size_t cols) {
+    const std::size_t scale_count = padded * (cols / (kind.super ? kSuperBlock : kBlock));
+    const std::size_t sub_count = kind.super ? padded * (cols / kind.sub) : 0;
+    codes = add(padded * cols / (kind.wide_codes ? 1 : 2));
+    scales = add(scale_count * (kind.table && !kind.super ? 4 : 2));
+    minimum = add(kind.minimum ? scale_count * 2 : 0);
+    sub_scales = add(sub_count);
+    sub_minimum = add(kind.minimum ? sub_count : 0);
   }
-  std::size_t total() const { return total_; }
 
  private:
-  std::size_t total_ = 0;
+  std::size_t add(std::size_t bytes) {
+    const std::size_t at = total;
+    total += (bytes + AlignedBuffer::kAlignment - 1) & ~(AlignedBuffer::kAlignment - 1);
+    return at;
+  }
 };
 
 kernels::FloatKind float_kind(DType type, PackMode mode) {
   if (mode == PackMode::Native && type == DType::F16) return kernels::FloatKind::F16;
   if (mode == PackMode::Native && type == DType::BF16) return kernels::FloatKind::BF16;
   return kernels::FloatKind::F32;
+}
+
+std::size_t float_bytes(kernels::FloatKind kind) {
+  return kind == kernels::FloatKind::F32 ? sizeof(float) : sizeof(std::uint16_t);
 }
 
 // Weights that the product itself multiplies as floats.
@@ -76,8 +89,8 @@ Result<PackedWeight> PackedWeight::prepare(DType type, std::span<const std::byte
   MINERVA_CHECK(checked_mul<std::size_t>(padded * sizeof(float), cols).has_value());
   if (is_float(type) || mode == PackMode::Float32) {
     out.floats_ = {float_kind(type, mode), rows, padded, cols, nullptr};
-    const std::size_t width = out.floats_.kind == kernels::FloatKind::F32 ? 4 : 2;
-    MINERVA_ASSIGN(out.memory_, AlignedBuffer::allocate(padded * cols * width));
+    MINERVA_ASSIGN(out.memory_,
+                   AlignedBuffer::allocate(padded * cols * float_bytes(out.floats_.kind)));
     out.floats_.values = out.memory_.data();
     return out;
   }
@@ -96,21 +109,14 @@ Result<PackedWeight> PackedWeight::prepare(DType type, std::span<const std::byte
     quant.table[i] =
         static_cast<std::uint8_t>(rule->table[i] + static_cast<std::int32_t>(rule->zero));
   }
-  const std::size_t scale_count = padded * (cols / (kind.super ? kSuperBlock : kBlock));
-  const std::size_t sub_count = kind.super ? padded * (cols / kind.sub) : 0;
-  PlaneSizes planes;
-  const std::size_t codes = planes.add(padded * cols / (kind.wide_codes ? 1 : 2));
-  const std::size_t scales = planes.add(scale_count * (kind.table && !kind.super ? 4 : 2));
-  const std::size_t minimum = planes.add(kind.minimum ? scale_count * 2 : 0);
-  const std::size_t sub_scales = planes.add(sub_count);
-  const std::size_t sub_minimum = planes.add(kind.minimum ? sub_count : 0);
-  MINERVA_ASSIGN(out.memory_, AlignedBuffer::allocate(planes.total()));
+  const Planes planes(kind, padded, cols);
+  MINERVA_ASSIGN(out.memory_, AlignedBuffer::allocate(planes.total));
   auto* base = reinterpret_cast<std::uint8_t*>(out.memory_.data());
-  quant.codes = base + codes;
-  quant.scales = base + scales;
-  if (kind.minimum) quant.minimum = reinterpret_cast<std::uint16_t*>(base + minimum);
-  if (kind.super) quant.sub_scales = base + sub_scales;
-  if (kind.super && kind.minimum) quant.sub_minimum = base + sub_minimum;
+  quant.codes = base + planes.codes;
+  quant.scales = base + planes.scales;
+  if (kind.minimum) quant.minimum = reinterpret_cast<std::uint16_t*>(base + planes.minimum);
+  if (kind.super) quant.sub_scales = base + planes.sub_scales;
+  if (kind.super && kind.minimum) quant.sub_minimum = base + planes.sub_minimum;
   return out;
 }
 
@@ -119,6 +125,19 @@ Result<PackedWeight> PackedWeight::pack(DType type, std::span<const std::byte> b
   MINERVA_ASSIGN(PackedWeight out, prepare(type, bytes, rows, cols, mode));
   out.pack_panels(bytes, 0, out.panels());
   return out;
+}
+
+std::uint64_t PackedWeight::bytes_for(DType type, std::size_t rows, std::size_t cols,
+                                      PackMode mode) {
+  const formats::DTypeInfo& info = formats::dtype_info(type);
+  if (!info.decodable || rows == 0 || cols % info.block != 0) return 0;
+  const std::size_t padded =
+      (rows + kernels::kPanelRows - 1) / kernels::kPanelRows * kernels::kPanelRows;
+  if (!checked_mul<std::size_t>(padded * sizeof(float), cols)) return 0;
+  if (is_float(type) || mode == PackMode::Float32) {
+    return padded * cols * float_bytes(float_kind(type, mode));
+  }
+  return Planes(kernels::traits(find_pack_rule(type)->kind), padded, cols).total;
 }
 
 std::size_t PackedWeight::activation_group() const {

@@ -29,6 +29,10 @@ class PackedWeight {
   static Result<PackedWeight> pack(formats::DType type, std::span<const std::byte> bytes,
                                    std::size_t rows, std::size_t cols, PackMode mode);
 
+  // The memory that pack() would take for it; 0 where it would fail.
+  static std::uint64_t bytes_for(formats::DType type, std::size_t rows, std::size_t cols,
+                                 PackMode mode);
+
   // The same in two steps, for callers that share the work: prepare() checks and allocates, then
   // pack_panels() fills panels [begin, end). Distinct panels may be packed by different threads.
   static Result<PackedWeight> prepare(formats::DType type, std::span<const std::byte> bytes,

@@ -136,6 +136,15 @@ TEST_P(Architecture, HasTheReferenceLogits) {
   }
 }
 
+TEST_P(Architecture, ItsMemoryIsKnownBeforeItIsLoaded) {
+  ComputePool pool(1);
+  const auto file = formats::GgufFile::open(data_path(std::string(GetParam()) + ".gguf")).value();
+  for (const Numerics numerics : {Numerics::Exact, Numerics::F32}) {
+    const auto model = Model::load(file, numerics, pool).value();
+    EXPECT_EQ(Model::packed_bytes(*file, numerics), model->weight_bytes());
+  }
+}
+
 TEST_P(Architecture, HasTheReferencesFirstChoice) {
   const Golden golden = read_golden(GetParam());
   const auto logits = run(GetParam(), golden.tokens, golden.tokens.size());

@@ -241,6 +241,11 @@ Result<std::string_view> GgufFile::get_string_or(std::string_view key,
   return or_else(*this, key, fallback, get_string(key));
 }
 
+void GgufFile::forget(std::span<const std::byte> bytes) const {
+  // Each ignores what is not its own.
+  for (const auto& mapping : mappings_) mapping->forget(bytes);
+}
+
 bool GgufFile::intact() const {
   for (const auto& mapping : mappings_) {
     if (!mapping->intact()) return false;

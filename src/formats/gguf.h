@@ -82,6 +82,8 @@ class GgufFile {
   const GgufTensor* find_tensor(std::string_view name) const;  // nullptr: no such tensor
 
   std::uint32_t version() const { return version_; }
+  // The memory behind these bytes of a tensor is not needed for now (MappedFile::forget).
+  void forget(std::span<const std::byte> bytes) const;
   // False once a read has met a part of the file that is no longer there.
   bool intact() const;
   // Of all parts.

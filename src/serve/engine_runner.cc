@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/system.h"
 
 namespace minerva::serve {
 namespace {
@@ -88,6 +89,8 @@ void EngineRunner::unload(bool kill, std::function<void()> done) {
       last_words_ = std::move(words);
     }
     old.reset();  // joins its threads, ends its processes
+    // Before the next one asks what is free: an allocator keeps tens of MiB of a model's buffers.
+    return_freed_memory();
     done();
   });
 }

@@ -25,8 +25,12 @@ Room room_without(std::span<const Resident> residents, const RoomLimits& limits,
   for (const Resident& resident : residents) {
     const bool leaves = std::ranges::find(gone, resident.id) != gone.end();
     if (leaves) {
+      // How much a load has taken by now is not known. If it was less, that shows when it is over;
+      // too little here would refuse for good what only has to wait.
+      const std::uint64_t back =
+          resident.moving ? std::max(resident.bytes, resident.held_bytes) : resident.held_bytes;
       // Its mapped pages count as available already.
-      system += minus(resident.held_bytes, resident.mapped_bytes);
+      system += minus(back, resident.mapped_bytes);
       continue;
     }
     // Pages that are in use are not free, whatever the system says; nor is what a load will take.
@@ -43,8 +47,15 @@ Room room_without(std::span<const Resident> residents, const RoomLimits& limits,
 
 }  // namespace
 
-RoomDecision plan_room(std::string_view name, std::uint64_t need_bytes,
-                       std::span<const Resident> residents, const RoomLimits& limits) {
+RoomDecision plan_room(std::string_view name, RoomNeed need, std::span<const Resident> residents,
+                       const RoomLimits& limits) {
+  std::vector<std::uint32_t> everybody;  // who will or could go in the end
+  for (const Resident& resident : residents) {
+    if (!resident.pinned || resident.leaving) everybody.push_back(resident.id);
+  }
+  const Room alone = room_without(residents, limits, everybody);
+  const std::uint64_t need_bytes =
+      std::min(need.bytes, std::max(alone.bytes, std::min(need.least_bytes, need.bytes)));
   const auto fits = [&](std::span<const std::uint32_t> gone) {
     const Room room = room_without(residents, limits, gone);
     return room.bytes >= need_bytes && room.places >= 1;
@@ -53,11 +64,9 @@ RoomDecision plan_room(std::string_view name, std::uint64_t need_bytes,
   if (fits({})) return decision;
 
   std::vector<const Resident*> idle;
-  std::vector<std::uint32_t> everybody;  // who will or could go in the end
   bool leaving = false;
   for (const Resident& resident : residents) {
     leaving = leaving || resident.leaving;
-    if (!resident.pinned || resident.leaving) everybody.push_back(resident.id);
     if (!resident.busy && !resident.pinned && !resident.moving) idle.push_back(&resident);
   }
   std::ranges::sort(idle, {}, &Resident::last_used);
@@ -80,7 +89,6 @@ RoomDecision plan_room(std::string_view name, std::uint64_t need_bytes,
   }
   decision.evict.clear();
   const Room now = room_without(residents, limits, {});
-  const Room alone = room_without(residents, limits, everybody);
   if (alone.bytes >= need_bytes && alone.places >= 1) {
     decision.kind = RoomDecision::Kind::Wait;
     decision.why = now.places == 0

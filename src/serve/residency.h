@@ -44,8 +44,15 @@ struct RoomDecision {
   std::string why;                   // with figures, for Wait and Refuse
 };
 
-// `need_bytes` of a model that is called `name`. Never evicts what is busy, pinned or moving.
-RoomDecision plan_room(std::string_view name, std::uint64_t need_bytes,
-                       std::span<const Resident> residents, const RoomLimits& limits);
+// What a model takes. Where its wish is more than could ever be had, it makes do with less, down to
+// `least_bytes`; it then gets all there is.
+struct RoomNeed {
+  std::uint64_t bytes = 0;
+  std::uint64_t least_bytes = bytes;
+};
+
+// Of a model that is called `name`. Never evicts what is busy, pinned or moving.
+RoomDecision plan_room(std::string_view name, RoomNeed need, std::span<const Resident> residents,
+                       const RoomLimits& limits);
 
 }  // namespace minerva::serve

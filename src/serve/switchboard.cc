@@ -31,10 +31,14 @@ bool worth_retrying(const Error& error) {
   }
 }
 
-std::uint64_t Switchboard::Instance::need() const {
-  if (!setup.holds_memory) return 0;
-  const std::uint64_t overhead = peak_bytes == 0 ? setup.need.overhead_bytes : learned_overhead;
-  return setup.need.weights_bytes + setup.need.kv_bytes + overhead;
+// By the engine's own account, or what its last run took where that was more. Less teaches nothing:
+// its context may not have been full.
+RoomNeed Switchboard::Instance::need() const {
+  if (!setup.holds_memory) return {};
+  const std::uint64_t said = setup.need.total();
+  const std::uint64_t more = learned_bytes > said ? learned_bytes - said : 0;
+  const std::uint64_t least = setup.need.least_bytes;
+  return {said + more, (least != 0 ? std::min(least, said) : said) + more};
 }
 
 InstanceId Switchboard::add(InstanceSetup setup) {
@@ -262,10 +266,7 @@ void Switchboard::loaded(InstanceId id, Result<void> outcome, TimePoint now) {
 
 void Switchboard::unloaded(InstanceId id, TimePoint now) {
   Instance& instance = instances_[id];
-  if (instance.peak_bytes != 0) {
-    const std::uint64_t known = instance.setup.need.weights_bytes + instance.setup.need.kv_bytes;
-    instance.learned_overhead = instance.peak_bytes > known ? instance.peak_bytes - known : 0;
-  }
+  if (instance.peak_bytes != 0) instance.learned_bytes = std::exchange(instance.peak_bytes, 0);
   instance.state = ModelState::Unloaded;
   instance.since = now;
   // A trial that ended without a verdict must not keep out the next one.
@@ -365,7 +366,7 @@ std::vector<Resident> Switchboard::residents(std::optional<InstanceId> except) c
     resident.name = instance.setup.model;
     resident.held_bytes = instance.usage.held_bytes;
     resident.mapped_bytes = instance.usage.mapped_bytes;
-    resident.bytes = std::max(instance.need(), instance.usage.held_bytes);
+    resident.bytes = std::max(instance.need().bytes, instance.usage.held_bytes);
     resident.pinned = instance.setup.pinned;
     resident.leaving = instance.state == ModelState::Unloading;
     resident.moving = resident.leaving || instance.state == ModelState::Loading;
@@ -580,7 +581,7 @@ std::vector<Switchboard::Status> Switchboard::statuses(TimePoint now) const {
     }
     status.last_error = instance.last_error;
     status.memory_bytes = instance.usage.held_bytes;
-    if (instance.state == ModelState::Loading) status.memory_bytes = instance.need();
+    if (instance.state == ModelState::Loading) status.memory_bytes = instance.need().bytes;
     status.pid = instance.usage.pid;
     status.running = instance.running.size();
     status.waiting = instance.waiting.size();

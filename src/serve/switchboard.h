@@ -159,8 +159,8 @@ class Switchboard {
     TimePoint since{};  // of its state
     TimePoint last_used{};
     InstanceUsage usage;
-    std::uint64_t peak_bytes = 0;
-    std::uint64_t learned_overhead = 0;
+    std::uint64_t peak_bytes = 0;     // of this run
+    std::uint64_t learned_bytes = 0;  // the last run's peak
     std::uint64_t restarts = 0;
     bool keep = false;  // pinned and loaded once: it is loaded again whenever it was lost
     bool aborting = false;
@@ -170,7 +170,7 @@ class Switchboard {
     double tokens_per_second = 0;
     Duration load_time{};
     explicit Instance(const SwitchboardOptions& o) : breaker(o.breaker), watchdog(o.watchdog) {}
-    std::uint64_t need() const;
+    RoomNeed need() const;
   };
 
   void pump(TimePoint now);

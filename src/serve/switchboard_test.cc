@@ -368,6 +368,32 @@ TEST_F(SwitchboardTest, TheOverheadOfTheLastRunIsLearned) {
   EXPECT_THAT(effects_.refused[2].message, HasSubstr("needs 180 MiB"));
 }
 
+TEST_F(SwitchboardTest, ARunThatTookLessTeachesNothing) {
+  const auto a = add("a", 200);
+  memory(250);
+  ask(1, {a});
+  load_ok(a);
+  done(1);
+  board_.unload(a, false, now_);
+  board_.unloaded(a, now_);
+  effects_.take();
+  memory(150);
+  ask(2, {a});
+  EXPECT_THAT(effects_.refused[2].message, HasSubstr("needs 200 MiB"));
+}
+
+TEST_F(SwitchboardTest, AModelWithAShorterContextFitsWhereItsLongestDoesNot) {
+  InstanceSetup setup;
+  setup.model = "a";
+  setup.need.weights_bytes = 50 * kMiB;
+  setup.need.kv_bytes = 400 * kMiB;
+  setup.need.least_bytes = 60 * kMiB;
+  const auto a = board_.add(setup);
+  memory(100);
+  ask(1, {a});
+  EXPECT_THAT(effects_.take(), ElementsAre("load 0"));
+}
+
 TEST_F(SwitchboardTest, IdleModelsLeaveAfterTheirTimeAndPinnedOnesDoNot) {
   InstanceSetup setup;
   setup.model = "a";

@@ -1,5 +1,6 @@
 // Our own engine in the suite, on small random models of both architectures.
 #include "backend/native/native_backend.h"
+#include "backend/native/native_kind.h"
 
 #include <gtest/gtest.h>
 
@@ -73,6 +74,33 @@ TEST(NativeBackendTest, EveryPageComesBack) {
     for (const auto& stream : streams) EXPECT_TRUE(record(*stream).end.has_value());
   }
   EXPECT_EQ(engine.kv_pages_used(), before);
+}
+
+TEST(NativeBackendTest, WhatItNeedsIsKnownBeforeAndCountedAfter) {
+  const FakeClock clock;
+  test::TinyModel model;
+  model.type = formats::DType::Q4_K;
+  const Subject subject = tiny("need", model);
+  const MemoryNeed need = native_memory_need(subject.spec, 128, {}).value();
+  EXPECT_EQ(need.total(), need.least_bytes) << "the context was asked for";
+  EXPECT_LT(native_memory_need(subject.spec, 0, {})->least_bytes,
+            native_memory_need(subject.spec, 0, {})->total());
+
+  const auto made = subject.make(clock);
+  ASSERT_TRUE(made->load_model(subject.spec, 128));
+  const auto held = [&] { return made->usage().memory.at(0).bytes; };
+  const std::uint64_t loaded = held();
+  EXPECT_GE(loaded, need.weights_bytes);
+  EXPECT_LE(loaded, need.total());
+  GenerateRequest request;
+  request.prompt.emplace_back(std::vector<TokenId>(70, 65));
+  request.max_tokens = 1;
+  const auto stream = std::make_shared<GenerationStream>();
+  ASSERT_TRUE(made->generate(request, stream));
+  EXPECT_TRUE(record(*stream).end.has_value());
+  // Its pages are free again, and still memory; and rows of the file were read.
+  EXPECT_GT(held(), loaded + made->usage().mapped_bytes);
+  EXPECT_GT(made->usage().mapped_bytes, 0U);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ LIBRARIES = {
     "template engine": ["rust/*", "minerva_rust.h"],
     "tests": ["gtest/*", "gmock/*", "benchmark/*"],
     "OS": ["sys/*", "netinet/*", "arpa/*", "net/*", "linux/*", "unistd.h", "fcntl.h", "poll.h",
-           "pwd.h", "sched.h", "signal.h", "termios.h", "dlfcn.h", "pthread.h", "netdb.h",
+           "malloc.h", "pwd.h", "sched.h", "signal.h", "termios.h", "dlfcn.h", "pthread.h", "netdb.h",
            "ifaddrs.h", "spawn.h", "dirent.h", "sysexits.h"],
 }
 EVERYWHERE = {"fmt"}

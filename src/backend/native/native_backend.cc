@@ -18,6 +18,7 @@ namespace {
 // when used, so this costs address space.
 constexpr std::uint64_t kFullSequencesMax = 64;
 constexpr std::uint32_t kChoicesMax = 16;
+constexpr std::uint64_t kReserve = 16;  // of the memory, one part in so many
 constexpr std::size_t kContextStep = engine::kPage;
 
 engine::SamplingSettings settings_of(const SamplingParams& p, std::uint64_t seed) {
@@ -40,6 +41,13 @@ std::uint64_t free_bytes_for_kv(const NativeOptions& options) {
   return options.kv_bytes_max != 0 ? options.kv_bytes_max : memory_info().available_bytes / 2;
 }
 
+// Whether that much can be had without taking the last of the memory, which others may have been
+// promised since this model was loaded.
+bool memory_allows(std::uint64_t bytes) {
+  const MemoryInfo memory = memory_info();
+  return memory.available_bytes >= bytes + memory.total_bytes / kReserve;
+}
+
 }  // namespace
 
 // A loaded model. Destroyed from the back: the batcher's thread ends before what it uses goes.
@@ -49,6 +57,7 @@ struct NativeBackend::Loaded {
   std::shared_ptr<const engine::Model> model;
   std::unique_ptr<engine::KvPool> kv;
   std::size_t context = 0;
+  std::uint64_t work_bytes = 0;
   std::unique_ptr<engine::Batcher> batcher;
 };
 
@@ -109,10 +118,11 @@ Result<void> NativeBackend::load_model(const ModelSpec& spec, std::size_t contex
   MINERVA_ASSIGN(auto file, formats::GgufFile::open(spec.path));
   for (const std::string& warning : file->warnings()) log_warning("{}: {}", spec.path, warning);
   const std::uint64_t available = memory_info().available_bytes;
-  if (file->total_bytes() > available) {
+  const std::uint64_t packed = engine::Model::packed_bytes(*file, options_.numerics);
+  if (packed > available) {
     return fail(ErrorCode::OutOfMemory,
                 fmt::format("{} needs {} MiB for its weights; {} MiB are free", spec.path,
-                            file->total_bytes() >> 20, available >> 20));
+                            packed >> 20, available >> 20));
   }
 
   auto next = std::make_shared<Loaded>();
@@ -140,8 +150,13 @@ Result<void> NativeBackend::load_model(const ModelSpec& spec, std::size_t contex
                  engine::KvPool::create(std::move(layout),
                                         std::min(kv_free, kFullSequencesMax * one), next->context));
 
+  // One full sequence was counted when the model was let in; more than that only where there is
+  // room.
+  next->kv->grow_if(memory_allows, next->context);
+
   engine::Decoder::Limits limits;
   limits.tokens = std::min(options_.schedule.tokens, engine::kChunkMax);
+  next->work_bytes = engine::Decoder::work_bytes(config, limits);
   auto decoder = std::make_unique<engine::Decoder>(next->model, *next->kv, pool_, kernels_, limits);
   engine::Batcher::Options batching;
   batching.context = next->context;
@@ -297,9 +312,9 @@ ResourceUsage NativeBackend::usage() const {
   ResourceUsage usage;
   const auto now = loaded();
   if (now == nullptr) return usage;
-  std::uint64_t page_bytes = 0;
-  for (const auto& group : now->kv->layout().groups()) page_bytes += group.page_bytes;
-  usage.memory.push_back({"cpu", now->model->weight_bytes() + now->kv->used_pages() * page_bytes});
+  usage.mapped_bytes = now->model->mapped_bytes();
+  usage.memory.push_back({"cpu", now->model->weight_bytes() + usage.mapped_bytes +
+                                     now->kv->touched_bytes() + now->work_bytes});
   return usage;
 }
 

@@ -6,13 +6,22 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/decoder.h"
+#include "engine/kv_cache.h"
+#include "engine/model.h"
 #include "engine/model_config.h"
+#include "formats/gguf.h"
 
 namespace minerva::backend {
 namespace {
 
-// Activations, batches, the vocabulary and the template.
-constexpr std::uint64_t kOverheadBytes = std::uint64_t{64} << 20;
+// A vocabulary's text, its tables and the words of the batcher's masks, a token.
+constexpr std::uint64_t kBytesOfWord = 128;
+constexpr std::uint64_t kThreadBytes = std::uint64_t{4} << 20;  // stacks and small things
+// Of a file whose header cannot be read, so that the load says what is wrong with it.
+constexpr std::uint64_t kUnknownBytes = std::uint64_t{64} << 20;
+// The context shrinks down to here before a model is refused; it is a short question and answer.
+constexpr std::size_t kLeastContext = 256;
 
 }  // namespace
 
@@ -29,17 +38,25 @@ std::optional<std::string> native_objection(const ModelSpec& spec) {
   return std::nullopt;
 }
 
-MemoryNeed native_memory_need(const ModelSpec& spec, std::size_t context_size,
-                              std::size_t context_default) {
-  std::uint64_t context = context_size != 0 ? context_size : context_default;
-  if (spec.trained_context != 0) {
-    context = context == 0 ? spec.trained_context : std::min(context, spec.trained_context);
+Result<MemoryNeed> native_memory_need(const ModelSpec& spec, std::size_t context_size,
+                                      const NativeOptions& options) {
+  MINERVA_ASSIGN(const auto file, formats::GgufFile::open(spec.path));
+  MINERVA_ASSIGN(const engine::ModelConfig config, engine::read_config(*file));
+  const engine::KvLayout layout(config);
+  std::size_t context = context_size != 0 ? context_size : config.trained_context;
+  if (context_size == 0 && options.context_default != 0) {
+    context = std::min(context, options.context_default);
   }
+  engine::Decoder::Limits limits;
+  limits.tokens = std::min(options.schedule.tokens, engine::kChunkMax);
   MemoryNeed need;
-  // Packed for the kernels, which takes about as much as the file.
-  need.weights_bytes = spec.size_bytes;
-  need.kv_bytes = context * spec.kv_bytes_per_token;
-  need.overhead_bytes = kOverheadBytes;
+  // Rows of the embedding are read from the file, whose pages the system may take back.
+  need.weights_bytes = engine::Model::packed_bytes(*file, options.numerics);
+  need.kv_bytes = layout.bytes_for(context);
+  need.overhead_bytes =
+      engine::Decoder::work_bytes(config, limits) + config.vocabulary * kBytesOfWord + kThreadBytes;
+  const std::size_t least = context_size != 0 ? context_size : std::min(context, kLeastContext);
+  need.least_bytes = need.weights_bytes + layout.bytes_for(least) + need.overhead_bytes;
   return need;
 }
 
@@ -70,7 +87,15 @@ Capabilities NativeKind::capabilities(const ModelSpec&) const {
 }
 
 MemoryNeed NativeKind::memory_need(const ModelSpec& spec, std::size_t context_size) const {
-  return native_memory_need(spec, context_size, options_.context_default);
+  const NeedKey key{spec.path, spec.size_bytes, context_size};
+  {
+    const std::lock_guard lock(needs_mutex_);
+    if (const auto known = needs_.find(key); known != needs_.end()) return known->second;
+  }
+  auto need = native_memory_need(spec, context_size, options_);
+  if (!need) return {spec.size_bytes, 0, kUnknownBytes, 0};
+  const std::lock_guard lock(needs_mutex_);
+  return needs_[key] = *need;
 }
 
 Result<std::unique_ptr<InferenceBackend>> NativeKind::make() {

@@ -2,7 +2,10 @@
 // knows.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <mutex>
+#include <tuple>
 
 #include "backend/engine_kind.h"
 #include "backend/native/native_backend.h"
@@ -29,12 +32,16 @@ class NativeKind final : public EngineKind {
   const Clock& clock_;
   Metrics& metrics_;
   const std::string version_;
+  // What was said of a model and a context: reading a header takes some milliseconds.
+  using NeedKey = std::tuple<std::string, std::uint64_t, std::size_t>;
+  mutable std::mutex needs_mutex_;
+  mutable std::map<NeedKey, MemoryNeed> needs_;
 };
 
 // Why our own engine does not run this model, in or out of this process.
 std::optional<std::string> native_objection(const ModelSpec& spec);
-// What it needs for it, with so many tokens of context by default.
-MemoryNeed native_memory_need(const ModelSpec& spec, std::size_t context_size,
-                              std::size_t context_default);
+// What it needs for it, by the file's header.
+Result<MemoryNeed> native_memory_need(const ModelSpec& spec, std::size_t context_size,
+                                      const NativeOptions& options);
 
 }  // namespace minerva::backend
