@@ -239,6 +239,13 @@ void ServeLoop::on_unloaded(InstanceId id) {
   });
 }
 
+bool ServeLoop::has_died(TicketId id) const {
+  const auto at = tickets_.find(id);
+  if (at == tickets_.end() || !at->second.dispatched_to) return false;
+  const auto engine = places_[*at->second.dispatched_to].runner->engine();
+  return !engine || !engine->is_loaded() || engine->probe().health == backend::Health::Failed;
+}
+
 void ServeLoop::on_news(TicketId id, TicketNews news) {
   const TimePoint now = clock_.now();
   switch (news.kind) {
@@ -246,19 +253,16 @@ void ServeLoop::on_news(TicketId id, TicketNews news) {
       switchboard_.first_token(id, now);
       return;
     case TicketNews::Kind::Failed: {
-      const auto at = tickets_.find(id);
-      bool died = false;
-      if (at != tickets_.end() && at->second.dispatched_to) {
-        const auto engine = places_[*at->second.dispatched_to].runner->engine();
-        died = !engine || !engine->is_loaded() || engine->probe().health == backend::Health::Failed;
+      const bool died = has_died(id);
+      if (const auto at = tickets_.find(id); at != tickets_.end()) {
+        at->second.dispatched_to.reset();
       }
-      if (at != tickets_.end()) at->second.dispatched_to.reset();
       switchboard_.failed(id, std::move(*news.error), died, now);
       if (!switchboard_.knows(id)) tickets_.erase(id);
       break;
     }
     case TicketNews::Kind::Ended:
-      switchboard_.ended(id, news.end, now);
+      switchboard_.ended(id, news.end, news.end.error && has_died(id), now);
       tickets_.erase(id);
       break;
     case TicketNews::Kind::Gone:

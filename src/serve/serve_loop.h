@@ -111,6 +111,7 @@ class ServeLoop final : private Effects {
   void run();
   void watch();
   void publish();
+  bool has_died(TicketId id) const;  // the engine that it runs on
   void on_news(TicketId id, TicketNews news);
   std::vector<InstanceId> places_of(std::vector<InstancePlan>& chain);
   void on_unloaded(InstanceId id);

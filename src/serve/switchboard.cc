@@ -75,18 +75,20 @@ void Switchboard::request(TicketId id, TicketAsk ask, TimePoint now) {
 }
 
 // The first of the chain that may be asked now and was not asked too often; those that were asked
-// less come first, since what has just failed is the worst bet.
+// less come first, since what has just failed is the worst bet, and then those that are well.
 std::optional<InstanceId> Switchboard::next_instance(const Ticket& ticket, TimePoint now) const {
   std::optional<InstanceId> best;
-  unsigned fewest = options_.attempts_each_max;
+  std::pair<unsigned, bool> least{options_.attempts_each_max, false};
   for (std::size_t i = 0; i < ticket.ask.chain.size(); ++i) {
     const InstanceId at = ticket.ask.chain[i];
     const Instance& instance = instances_[at];
-    // A loaded engine is well, whatever its past.
-    const bool may = instance.state == ModelState::Ready || instance.state == ModelState::Loading ||
-                     instance.breaker.allows(now);
-    if (!may || ticket.attempts[i] >= fewest) continue;
-    fewest = ticket.attempts[i];
+    // One that is loaded is better than none, whatever its past.
+    const bool well = instance.breaker.allows(now);
+    const bool may =
+        instance.state == ModelState::Ready || instance.state == ModelState::Loading || well;
+    const std::pair<unsigned, bool> cost{ticket.attempts[i], !well};
+    if (!may || cost >= least) continue;
+    least = cost;
     best = at;
   }
   return best;
@@ -129,7 +131,7 @@ void Switchboard::failed(TicketId id, Error why, bool died, TimePoint now) {
   const auto found = tickets_.find(id);
   if (found == tickets_.end() || found->second.phase != Phase::Running) return;
   const InstanceId at = found->second.at;
-  if (died) die(at, why.message, now);
+  died ? die(at, why.message, now) : blame(found->second, why, now);
   instances_[at].running.erase(id);
   instances_[at].last_used = now;
   after_failure(id, why, now);
@@ -169,7 +171,7 @@ void Switchboard::after_failure(TicketId id, const Error& why, TimePoint now) {
   // One that has died makes everybody wait by itself, until it is up again.
   const bool lives = here.state == ModelState::Ready;
   const Duration pause =
-      std::max<Duration>({why.retry_after, here.breaker.wait(now), lives ? kPauseMin : Duration{}});
+      std::max<Duration>(why.retry_after, lives ? kPauseMin : here.breaker.wait(now));
   if (pause > kPauseMax || now + pause > ticket.ask.wait_until) return refuse(id, why);
   effects_.count(Metric::RetriesTotal, engine);
   if (pause == Duration{}) return enqueue(id, ticket.at, now);
@@ -177,18 +179,24 @@ void Switchboard::after_failure(TicketId id, const Error& why, TimePoint now) {
   ticket.resume_at = now + pause;
 }
 
-void Switchboard::ended(TicketId id, const backend::EndEvent& end, TimePoint now) {
+void Switchboard::ended(TicketId id, const backend::EndEvent& end, bool died, TimePoint now) {
   const auto found = tickets_.find(id);
   if (found == tickets_.end() || found->second.phase != Phase::Running) return;
-  Instance& instance = instances_[found->second.at];
+  const InstanceId at = found->second.at;
+  Instance& instance = instances_[at];
   if (end.outcome == backend::EndEvent::Outcome::Done) {
     instance.breaker.success();
+    instance.blamed = false;
     const double decode = std::chrono::duration<double>(end.timings.decode).count();
     if (decode > 0 && end.usage.completion_tokens > 4) {
       const double rate = static_cast<double>(end.usage.completion_tokens - 1) / decode;
       instance.tokens_per_second =
           instance.tokens_per_second == 0 ? rate : instance.tokens_per_second * 0.8 + rate * 0.2;
     }
+  } else if (end.error) {
+    died ? die(at, end.error->message, now) : blame(found->second, *end.error, now);
+  } else {
+    instance.breaker.abandon();
   }
   release(id, now);
   pump(now);
@@ -239,6 +247,8 @@ void Switchboard::loaded(InstanceId id, Result<void> outcome, TimePoint now) {
     instance.watchdog.restart();
     instance.last_used = now;
     instance.keep = instance.setup.pinned;
+    instance.breaker.abandon();  // its trial is an answer
+    instance.blamed = false;
     effects_.count(Metric::ModelLoadsTotal, instance.setup.engine);
     // Whoever it was loaded for is served, however many want its place.
     dispatch_waiting(id, now);
@@ -290,11 +300,31 @@ void Switchboard::die(InstanceId id, const std::string& why, TimePoint now) {
   log_warning("{} with model '{}' has failed: {}", instance.setup.engine, instance.setup.model,
               why);
   instance.last_error = Error{ErrorCode::Unavailable, why, {}, instance.setup.engine};
-  instance.breaker.failure(now);
+  // Its streams may have broken a moment before its end was known.
+  if (!std::exchange(instance.blamed, false)) instance.breaker.failure(now);
   ++instance.restarts;
   effects_.count(Metric::EngineRestartsTotal, instance.setup.engine);
   for (const TicketId ticket : instance.running) ++tickets_.at(ticket).crashes;
   begin_unload(instance, id, true, now);
+}
+
+void Switchboard::blame(const Ticket& ticket, const Error& why, TimePoint now) {
+  Instance& instance = instances_[ticket.at];
+  // Not that it is busy or full, that the request's own time was over, or what it was asked for.
+  const bool its_fault = why.code == ErrorCode::Unavailable || why.code == ErrorCode::Internal ||
+                         why.code == ErrorCode::Io;
+  if (!its_fault || why.retry_after.count() > 0 || instance.state != ModelState::Ready) {
+    return instance.breaker.abandon();
+  }
+  // What ran together failed together, and counts once.
+  if (ticket.blames_before != instance.blames) return;
+  ++instance.blames;
+  instance.blamed = true;
+  instance.breaker.failure(now);
+  if (instance.breaker.allows(now)) return;
+  log_warning(
+      "{} with model '{}' lives and has failed {} times in a row, so others are asked first",
+      instance.setup.engine, instance.setup.model, instance.breaker.failures());
 }
 
 void Switchboard::look(InstanceId id, const InstanceLook& look, TimePoint now) {
@@ -453,6 +483,8 @@ void Switchboard::dispatch_waiting(InstanceId id, TimePoint now) {
       continue;
     }
     tickets_.at(ticket).phase = Phase::Running;
+    tickets_.at(ticket).blames_before = instance.blames;
+    instance.breaker.attempt(now);
     instance.running.insert(ticket);
     instance.last_used = now;
     effects_.dispatch(ticket, id, tickets_.at(ticket).failures);

@@ -97,8 +97,8 @@ class Switchboard {
   // Its attempt is over without a token. `died`: the engine with it.
   void failed(TicketId id, Error why, bool died, TimePoint now);
   void first_token(TicketId id, TimePoint now);
-  // The engine is done with it, after a token or because the client left.
-  void ended(TicketId id, const backend::EndEvent& end, TimePoint now);
+  // The engine is done with it, after a token or because the client left. `died`: as above.
+  void ended(TicketId id, const backend::EndEvent& end, bool died, TimePoint now);
   // The client has left. Where it runs, ended() still follows.
   void gone(TicketId id, TimePoint now);
   void loaded(InstanceId id, Result<void> outcome, TimePoint now);
@@ -144,6 +144,7 @@ class Switchboard {
     unsigned crashes = 0;
     bool has_token = false;
     bool left = false;
+    std::uint64_t blames_before = 0;  // its engine's, when it was given to it
     TimePoint arrived{};
     TimePoint resume_at{};  // while it pauses
     std::vector<FailedAttempt> failures;
@@ -162,7 +163,9 @@ class Switchboard {
     std::uint64_t peak_bytes = 0;     // of this run
     std::uint64_t learned_bytes = 0;  // the last run's peak
     std::uint64_t restarts = 0;
-    bool keep = false;  // pinned and loaded once: it is loaded again whenever it was lost
+    std::uint64_t blames = 0;
+    bool blamed = false;  // since it was loaded or gave an answer
+    bool keep = false;    // pinned and loaded once: it is loaded again whenever it was lost
     bool aborting = false;
     bool probing = false;
     bool unload_wanted = false;
@@ -180,6 +183,8 @@ class Switchboard {
   void dispatch_waiting(InstanceId id, TimePoint now);
   void begin_unload(Instance& instance, InstanceId id, bool kill, TimePoint now);
   void die(InstanceId id, const std::string& why, TimePoint now);
+  // An answer of an engine that lives was none.
+  void blame(const Ticket& ticket, const Error& why, TimePoint now);
   void enqueue(TicketId id, InstanceId at, TimePoint now);
   void after_failure(TicketId id, const Error& why, TimePoint now);
   std::optional<InstanceId> next_instance(const Ticket& ticket, TimePoint now) const;

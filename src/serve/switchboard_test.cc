@@ -72,7 +72,7 @@ class SwitchboardTest : public ::testing::Test {
   }
   void done(TicketId id) {
     backend::EndEvent end;
-    board_.ended(id, end, now_);
+    board_.ended(id, end, false, now_);
   }
   void fail_with(TicketId id, ErrorCode code, bool died = false, milliseconds retry = {}) {
     Error error{code, "broken"};
@@ -246,6 +246,78 @@ TEST_F(SwitchboardTest, AnEngineThatCannotLoadIsNotAskedForAWhile) {
   EXPECT_THAT(effects_.take(), ElementsAre("1 to 0"));
   done(1);
   EXPECT_EQ(board_.statuses(now_)[0].breaker, backend::Breaker::State::Closed);
+}
+
+TEST_F(SwitchboardTest, AnEngineThatLivesAndLiesIsAskedLast) {
+  using State = backend::Breaker::State;
+  const auto a = add("m", 100, "a"), b = add("m", 100, "b");
+  ask(1, {a}), load_ok(a), done(1);
+  ask(2, {b}), load_ok(b), done(2);
+  effects_.take();
+  // All that ran together counts once.
+  for (TicketId id = 10; id < 18; ++id) ask(id, {a, b});
+  effects_.take();
+  for (TicketId id = 10; id < 18; ++id) fail_with(id, ErrorCode::Unavailable);
+  EXPECT_EQ(effects_.take().size(), 8U);
+  EXPECT_EQ(board_.statuses(now_)[a].breaker, State::Closed);
+  ask(19, {a, b});
+  fail_with(19, ErrorCode::Unavailable);
+  EXPECT_THAT(effects_.take(), ElementsAre("19 to 0", "19 to 1"));
+  EXPECT_EQ(board_.statuses(now_)[a].breaker, State::Open);
+  EXPECT_EQ(board_.statuses(now_)[a].state, ModelState::Ready);
+  ask(20, {a, b});
+  EXPECT_THAT(effects_.take(), ElementsAre("20 to 1"));
+  ask(21, {a});  // nobody else is left
+  EXPECT_THAT(effects_.take(), ElementsAre("21 to 0"));
+  // After its time one tries it.
+  now_ += seconds(1);
+  ask(22, {a, b}), ask(23, {a, b});
+  EXPECT_THAT(effects_.take(), ElementsAre("22 to 0", "23 to 1"));
+  backend::EndEvent left;
+  left.outcome = Outcome::Cancelled;
+  board_.ended(22, left, false, now_);
+  ask(24, {a, b});
+  EXPECT_THAT(effects_.take(), ElementsAre("24 to 0"));
+  backend::EndEvent cut;
+  cut.outcome = Outcome::Failed;
+  cut.error = Error{ErrorCode::Unavailable, "cut after its first token"};
+  board_.ended(24, cut, false, now_);
+  now_ += seconds(1);
+  ask(25, {a, b});
+  EXPECT_THAT(effects_.take(), ElementsAre("25 to 1"));  // it doubles
+  now_ += seconds(1);
+  ask(26, {a, b});
+  done(26);
+  EXPECT_THAT(effects_.take(), ElementsAre("26 to 0"));
+  EXPECT_EQ(board_.statuses(now_)[a].breaker, State::Closed);
+}
+
+TEST_F(SwitchboardTest, StreamsThatBrokeAMomentBeforeTheirEnginesEndCountAsThatEnd) {
+  const auto a = add("m");
+  for (TicketId id = 1; id < 5; ++id) ask(id, {a});
+  load_ok(a);
+  for (TicketId id = 1; id < 5; ++id) fail_with(id, ErrorCode::Unavailable);
+  InstanceLook dead;
+  dead.alive = false;
+  board_.look(a, dead, now_);
+  EXPECT_EQ(board_.statuses(now_)[a].breaker, backend::Breaker::State::Closed);
+  board_.unloaded(a, now_);
+  effects_.take();
+  pass(milliseconds(50));
+  EXPECT_THAT(effects_.take(), ElementsAre("load 0"));
+}
+
+TEST_F(SwitchboardTest, WhatIsNotTheEnginesFaultIsNotHeldAgainstIt) {
+  const auto a = add("m", 100, "a"), b = add("m", 100, "b");
+  ask(1, {a}), load_ok(a), done(1);
+  for (TicketId id = 10; id < 18; id += 4) {
+    for (TicketId i = 0; i < 4; ++i) ask(id + i, {a, b});
+    fail_with(id, ErrorCode::QueueFull);
+    fail_with(id + 1, ErrorCode::InvalidArgument);
+    fail_with(id + 2, ErrorCode::Timeout);
+    fail_with(id + 3, ErrorCode::Unavailable, false, seconds(3));
+  }
+  EXPECT_EQ(board_.statuses(now_)[a].breaker, backend::Breaker::State::Closed);
 }
 
 TEST_F(SwitchboardTest, ATrialThatWasUnloadedKeepsNobodyOut) {

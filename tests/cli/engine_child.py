@@ -29,8 +29,8 @@ class FakeEngine:
         self.program.symlink_to(FAKE_SERVER)
 
     def faults(self, *arguments):
-        """Not for the two requests that tell whether it is ready."""
-        honest = ["--honest-requests", "2"] if arguments else []
+        """Not for the two requests that tell whether it is ready, and for one more."""
+        honest = ["--honest-requests", "3"] if arguments else []
         (self.folder / "faults").write_text("\n".join([*honest, *arguments]))
 
 

@@ -50,10 +50,13 @@ class SecurityTest(program.ProgramTest):
                                         XDG_RUNTIME_DIR=""))
 
     def again(self, server, *faults):
+        """The engine anew, well so far."""
         self.fake.faults(*faults)
         server.post("/v1/models/unload", model="tiny", now=True)
         load(server, "tiny", "native")
-        return load(server, "tiny")
+        load(server, "tiny")
+        status, answer = server.post("/v1/completions", **ASK)
+        self.assertEqual((status, answer["minerva"]["backend"]), (200, "llama_cpp"))
 
     # --- S30 ---
 
@@ -73,6 +76,12 @@ class SecurityTest(program.ProgramTest):
                                  ["llama_cpp"])
                 self.assertNotRegex(json.dumps(answer), r"0x[0-9a-f]{6,}|/home/|Traceback|10\.0\.0")
                 self.assertLess(memory(server.process.pid) - before, MEMORY_MAX)
+        # The last one once more: that is held against it, and it is not asked again for a while.
+        server.post("/v1/completions", **ASK)
+        self.assertEqual(instance_of(server)["breaker"], "open")
+        status, answer = server.post("/v1/completions", **ASK)
+        self.assertEqual((status, answer["minerva"]["backend"]), (200, "native"))
+        self.assertNotIn("retries", answer["minerva"])
 
     # --- S23 ---
 
