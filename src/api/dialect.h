@@ -18,6 +18,9 @@ namespace minerva::api {
 class AnswerEncoder {
  public:
   virtual ~AnswerEncoder() = default;
+  // Which engine is to answer, before the first delta. The fingerprint in the answers is that of
+  // our own engine; of any other nothing is claimed.
+  virtual void planned(std::string_view backend) { static_cast<void>(backend); }
   virtual bool streaming() const = 0;
   virtual std::string_view content_type() const = 0;
   // Streaming: the bytes that say this delta, maybe none. Otherwise the delta is kept.

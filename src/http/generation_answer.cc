@@ -41,6 +41,7 @@ Result<Started> start(serve::Service& service, Metrics& metrics, Endpoint endpoi
     return fail(std::move(call).error());
   }
   MINERVA_ASSIGN(auto generation, service.start(std::move(call->request)));
+  call->encoder->planned(generation->backend());
   return Started{std::move(call->encoder), std::move(call->ignored), std::move(generation)};
 }
 

@@ -78,6 +78,8 @@ Error failure_of(const EndEvent& end) {
   return {ErrorCode::Internal, "the generation failed and did not say why"};
 }
 
+constexpr std::string_view kOurEngine = "native";
+
 // Both shapes, streamed and not. What is sent for each choice is decided once, here: the shapes
 // differ only in the few functions that ask for `shape_`.
 class Encoder final : public AnswerEncoder {
@@ -88,6 +90,7 @@ class Encoder final : public AnswerEncoder {
                         wire::json_string(options_.id), object_name(), options_.created);
   }
 
+  void planned(std::string_view backend) override { ours_ = backend == kOurEngine; }
   bool streaming() const override { return options_.stream; }
   std::string_view content_type() const override {
     return options_.stream ? "text/event-stream; charset=utf-8" : "application/json";
@@ -194,6 +197,8 @@ class Encoder final : public AnswerEncoder {
   }
 
   std::string on(const serve::EndDelta& delta) {
+    // Another one may have gone on.
+    if (!delta.retries.empty()) planned(delta.backend);
     if (delta.end.outcome != EndEvent::Outcome::Done) return on_error(failure_of(delta.end));
     std::string out;
     // serve says FinishDelta for each choice; a choice it forgot still ends exactly once.
@@ -263,7 +268,7 @@ class Encoder final : public AnswerEncoder {
   }
 
   std::string head(const std::string& model) const {
-    const std::string& print = options_.system_fingerprint;
+    const std::string_view print = ours_ ? std::string_view(options_.system_fingerprint) : "";
     return head_ + wire::json_string(model.empty() ? "default" : model) +
            R"(,"system_fingerprint":)" + (print.empty() ? "null" : wire::json_string(print)) + ",";
   }
@@ -319,6 +324,7 @@ class Encoder final : public AnswerEncoder {
   bool ended_ = false;
   std::optional<Error> failure_;
   serve::EndDelta end_;
+  bool ours_ = true;  // our own engine answers
 };
 
 }  // namespace

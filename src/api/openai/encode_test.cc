@@ -75,6 +75,21 @@ std::string chunk(std::string_view rest) {
   return std::string(kChunk) + std::string(rest) + "}\n\n";
 }
 
+// The fingerprint is a promise of our own engine's.
+TEST(EncodeChat, OnlyOurOwnEngineHasAFingerprint) {
+  for (const std::string backend : {"native", "llama_cpp"}) {
+    EncoderOptions options;
+    options.system_fingerprint = "fp_1";
+    options.n = 1;
+    const auto encoder = make_completion_encoder(options);
+    encoder->planned(backend);
+    serve::EndDelta end;
+    end.backend = backend;
+    encoder->on_delta(end);
+    EXPECT_EQ(encoder->finish().contains("fp_1"), backend == "native") << backend;
+  }
+}
+
 TEST(Encode, AChatStreamByteForByte) {
   auto encoder = make_chat_encoder(options(true));
   const std::string bytes =

@@ -1,6 +1,7 @@
 #include "api/openai/models.h"
 
 #include "api/engines.h"
+#include "api/error_table.h"
 #include "wire/json_guard.h"
 
 namespace minerva::api::openai {
@@ -22,7 +23,8 @@ Json to_json(const serve::ModelInfo& model) {
                {"size_bytes", model.size_bytes}};
   if (model.context_size != 0) ours["context_size"] = model.context_size;
   if (!model.chat_template.empty()) ours["chat_template"] = model.chat_template;
-  if (!model.problem.empty()) ours["problem"] = model.problem;
+  if (!model.problem.empty())
+    ours["problem"] = client_message(Error{ErrorCode::InvalidModel, model.problem});
   return {{"id", model.name},
           {"object", "model"},
           {"created", model.created_unix},
