@@ -84,9 +84,9 @@ INSTANTIATE_TEST_SUITE_P(Isolated, BackendConformance, ::testing::ValuesIn(subje
 
 class IsolatedBackendTest : public ::testing::Test {
  protected:
-  std::unique_ptr<InferenceBackend> loaded(const ModelSpec& spec) {
+  std::unique_ptr<InferenceBackend> loaded(const ModelSpec& spec, std::size_t context = 256) {
     auto engine = make_isolated(options(), loop(), clock_);
-    const auto done = engine->load_model(spec, 256);
+    const auto done = engine->load_model(spec, context);
     EXPECT_TRUE(done) << done.error().message;
     return engine;
   }
@@ -146,13 +146,14 @@ TEST_F(IsolatedBackendTest, GivesWhatTheEngineInThisProcessGives) {
 }
 
 TEST_F(IsolatedBackendTest, OneThatIsKilledTakesOnlyItsOwnAlong) {
-  const auto doomed = loaded(tiny("doomed", {}));
+  // With an answer that no socket's buffer holds, so that it cannot have ended before.
+  const auto doomed = loaded(tiny("doomed", {}), 2048);
   const auto other = loaded(gemma("other"));
   const auto alone = run(*other, ask(200)).ids();
   // Both run, and nobody reads yet.
   const auto lost = std::make_shared<GenerationStream>(4);
   const auto kept = std::make_shared<GenerationStream>(4);
-  ASSERT_TRUE(doomed->generate(ask(200), lost));
+  ASSERT_TRUE(doomed->generate(ask(2000), lost));
   ASSERT_TRUE(other->generate(ask(200), kept));
   ASSERT_TRUE(lost->pop_for(std::chrono::minutes(1)));
   const std::int64_t pid = doomed->usage().pid;
