@@ -261,6 +261,8 @@ void ChildSession::tick() {
             error_of(options_, ErrorCode::Unavailable,
                      fmt::format("the engine ended: {}", how_it_ended())));
   }
+  // A last look may come after the backend, and the clock with it, has gone.
+  if (generations_.empty()) return;
   const TimePoint now = clock_.now();
   const auto running = generations_;
   for (const auto& generation : running) generation->tick(now);
