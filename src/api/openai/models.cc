@@ -2,6 +2,7 @@
 
 #include "api/engines.h"
 #include "api/error_table.h"
+#include "base/log.h"
 #include "wire/json_guard.h"
 
 namespace minerva::api::openai {
@@ -23,8 +24,7 @@ Json to_json(const serve::ModelInfo& model) {
                {"size_bytes", model.size_bytes}};
   if (model.context_size != 0) ours["context_size"] = model.context_size;
   if (!model.chat_template.empty()) ours["chat_template"] = model.chat_template;
-  if (!model.problem.empty())
-    ours["problem"] = client_message(Error{ErrorCode::InvalidModel, model.problem});
+  if (!model.problem.empty()) ours["problem"] = client_words(escape_controls(model.problem));
   return {{"id", model.name},
           {"object", "model"},
           {"created", model.created_unix},

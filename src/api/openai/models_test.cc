@@ -31,12 +31,12 @@ TEST(Models, SayTheirState) {
   serve::ModelInfo broken;
   broken.name = "x\n";
   broken.state = serve::ModelState::Failed;
-  broken.problem = "/home/me/models/broken.gguf: tensor data is short";
+  broken.problem = "/home/me/models/bro\nken.gguf: tensor data is short";
   const std::string two =
       R"({"id":"x\n","object":"model","created":0,"owned_by":"minerva",)"
       R"("minerva":{"state":"failed","backend":null,"format":null,)"
       R"("architecture":null,"source":null,"aliases":[],)"
-      R"("context_size":null,"size_bytes":0,"problem":"broken.gguf: tensor data is short"}})";
+      R"("context_size":null,"size_bytes":0,"problem":"bro\\x0aken.gguf: tensor data is short"}})";
   EXPECT_EQ(models_body(std::vector{ready, broken}),
             R"({"object":"list","data":[)" + one + "," + two + "]}");
   EXPECT_EQ(models_body({}), R"({"object":"list","data":[]})");
