@@ -6,7 +6,8 @@ Minerva and from a bare llama-server that has the same command line and environm
     tools/compare_relay.py --minerva build/minerva --engine fake --fake FAKE_ENGINE MODEL.gguf
 
 The second form measures the relay alone, before an engine that does no work: events a second, and
-events for each second of processor time that Minerva used, pinned to one core. Standard library only.
+events for each second of processor time that Minerva used, pinned to one core; and the time to the
+first token, which is then Minerva's whole part of it and a little more. Standard library only.
 """
 
 import argparse
@@ -294,14 +295,20 @@ def pour(port, body, streams):
     return events, sum(len(blocks) for blocks in open_streams.values())
 
 
-def relay(options, folder, flags, streams):
-    """One way of asking the fake engine. Minerva has one core; the engine and we have another."""
-    folder.mkdir()
+def fake_engine_in(folder, options, flags):
+    """A program that Minerva takes for llama-server, and that does what `flags` say."""
     (folder / "engine").symlink_to(pathlib.Path(options.fake).resolve())
     wrapper = folder / "llama-server"
     wrapper.symlink_to(FAKE_LLAMA)
     (folder / "faults").write_text("\n".join(
         ["--ctx-size", str(FAKE_CONTEXT), "--honest-requests", "1", "--end-one-in", "0"] + flags))
+    return wrapper
+
+
+def relay(options, folder, flags, streams):
+    """One way of asking the fake engine. Minerva has one core; the engine and we have another."""
+    folder.mkdir()
+    wrapper = fake_engine_in(folder, options, flags)
     cpus = sorted(os.sched_getaffinity(0))
     rounds = []
     with minerva(folder, options, wrapper) as (process, port, engine_pid):
@@ -326,12 +333,31 @@ def relay(options, folder, flags, streams):
     return middle | {"streams": streams, "events_wanted": streams * options.events}
 
 
+def first_tokens(options, folder):
+    """Milliseconds to the first text of short answers, one after the other, nothing pinned."""
+    folder.mkdir()
+    engine = fake_engine_in(folder, options, ["--zero-work", "8"])
+    with minerva(folder, options, engine) as (_, port, _):
+        times = []
+        for number in range(-WARM_UP, options.pairs):
+            body = {"model": "relay", "prompt": prompt_of(number + WARM_UP, 2), "stream": True,
+                    "temperature": 0, "max_tokens": 8, "ignore_eos": True}
+            blocks = list(arrivals(port, request_bytes(body)))
+            texts = [when for when, event in data_lines(blocks)
+                     if event.get("choices") and event["choices"][0].get("text")]
+            if number >= 0:
+                times.append((texts[0] - blocks[0][0]) * 1000)
+    return {"requests": len(times), "median_ms": statistics.median(times),
+            "quartiles_ms": statistics.quantiles(times)[::2]}
+
+
 def measure_relay(options, folder):
     load_before = load_average()
     flood = ["--zero-work", str(options.events)]
     results = {"flood": relay(options, folder / "flood", flood, 1),
                "paced": relay(options, folder / "paced", flood + ["--token-delay-ms", "1"],
                               options.parallel)}
+    results["first_token"] = first_tokens(options, folder / "first")
     return {"engine": "fake", "rounds": options.rounds, "load": [load_before, load_average()],
             "one_core_each": len(os.sched_getaffinity(0)) > 1} | results
 
@@ -348,6 +374,10 @@ def print_relay(result):
               f"{row['events_per_processor_s']:21.0f} {row['reads']:8.0f}")
         if row["events"] != row["events_wanted"]:
             print(f"PROBLEM: {row['events_wanted']} events were wanted")
+    first = result["first_token"]
+    low, high = first["quartiles_ms"]
+    print(f"first token: {first['median_ms']:.2f} ms, median of {first['requests']}, quartiles "
+          f"{low:.2f} to {high:.2f}")
 
 
 def main():
