@@ -5,9 +5,10 @@
 namespace minerva::serve {
 namespace {
 
-// Multiples of what was measured: a machine that gets ten times slower is a machine in trouble.
-constexpr int kUsualGaps = 30;
-constexpr int kLongestGaps = 3;
+// Multiples of what was measured. An engine that was slow for a while is given up soon enough, even
+// where computing doubles it, for another to answer within a minute and a half.
+constexpr int kUsualGaps = 6;
+constexpr int kLongestGaps = 2;
 constexpr int kPrefillFactor = 2;
 // This share of one processor counts as computing.
 constexpr double kComputing = 0.2;
