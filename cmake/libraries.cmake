@@ -13,6 +13,7 @@ find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 minerva_pkg(utf8proc libutf8proc)
+minerva_pkg(pcre2 libpcre2-8)
 minerva_pkg(edit libedit)
 find_package(Boost 1.81 REQUIRED)
 

@@ -60,6 +60,7 @@ Result<std::unique_ptr<const TokenModel>> BpeModel::build(const Vocabulary& voca
   std::unique_ptr<BpeModel> model(new BpeModel(std::move(words), merge_count));
   if (source.missing) model->missing_ = static_cast<TokenId>(*source.missing);
   model->fuse_missing_ = source.fuse_missing;
+  model->cutter_ = source.byte_cutter;
   for (unsigned byte = 0; byte < 256; ++byte) {
     std::string letter;
     utf8_append(letter, letter_of_byte(static_cast<std::uint8_t>(byte)));
@@ -159,18 +160,26 @@ void BpeModel::merge_word(std::string_view word, Merger& merger) const {
       [this](const Symbol& left, const Symbol& right) { return merges_.find(left.id, right.id); });
 }
 
-Result<void> BpeModel::encode(std::string_view text, bool /*at_start*/,
+void BpeModel::encode_word(std::string_view word, Merger& merger, std::vector<TokenId>& out) const {
+  const TokenId whole = whole_words_.find(word);
+  if (whole != kNoToken) {
+    out.push_back(whole);
+    return;
+  }
+  merge_word(word, merger);
+  for (const Symbol& symbol : merger.symbols) out.push_back(symbol.id);
+}
+
+Result<void> BpeModel::encode(std::string_view text, bool at_start,
                               std::vector<TokenId>& out) const {
   Merger merger;
-  split_words(words_.stages, text, [&](std::string_view word) {
-    const TokenId whole = whole_words_.find(word);
-    if (whole != kNoToken) {
-      out.push_back(whole);
-      return;
-    }
-    merge_word(word, merger);
-    for (const Symbol& symbol : merger.symbols) out.push_back(symbol.id);
-  });
+  if (cutter_) {
+    return cutter_->cut(text, at_start, [&](std::string_view word, bool) -> Result<void> {
+      encode_word(word, merger, out);
+      return {};
+    });
+  }
+  split_words(words_.stages, text, [&](std::string_view word) { encode_word(word, merger, out); });
   return {};
 }
 

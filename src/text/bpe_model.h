@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "text/merge_table.h"
 #include "text/pre_tokenizer.h"
+#include "text/text_cutter.h"
 #include "text/token_map.h"
 #include "text/token_model.h"
 #include "text/vocabulary.h"
@@ -38,8 +39,10 @@ class BpeModel final : public TokenModel {
   void find_whole_words(const Vocabulary& vocabulary);
   void add_missing(std::size_t at, Merger& merger) const;
   void merge_word(std::string_view word, Merger& merger) const;
+  void encode_word(std::string_view word, Merger& merger, std::vector<TokenId>& out) const;
 
   const WordCutter words_;
+  std::shared_ptr<const TextCutter> cutter_;  // instead of its stages
   MergeTable merges_;
   std::array<TokenId, 256> byte_tokens_{};
   TokenId missing_ = kNoToken;

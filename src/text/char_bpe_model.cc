@@ -44,10 +44,10 @@ Result<void> CharBpeModel::read_pieces(const Vocabulary& vocabulary) {
   for (std::size_t byte = 0; options_.byte_fallback && byte < 256; ++byte) {
     if (byte_tokens_[byte] != kNoToken) continue;
     return fail(ErrorCode::InvalidModel,
-                fmt::format("tokenizer.json: model.byte_fallback is on, but model.vocab has no "
+                fmt::format("the vocabulary falls back to bytes (model.byte_fallback), but has no "
                             "<0x{:02X}>",
                             byte),
-                "tokenizer.json");
+                "tokenizer");
   }
   return {};
 }
@@ -91,13 +91,33 @@ Result<void> CharBpeModel::encode(std::string_view text, bool at_start,
     return fail(ErrorCode::TooLarge, "too many spaces in a text of this size");
   }
   Merger merger;
+  if (!options_.newline_runs) {
+    encode_stretch(marked, merger, out);
+    return {};
+  }
   std::string_view rest = marked;
   while (!rest.empty()) {
-    const std::string_view word = first_word(rest);
-    encode_word(word, merger, out);
-    rest.remove_prefix(word.size());
+    const bool newlines = rest.front() == '\n';
+    const std::size_t end = newlines ? rest.find_first_not_of('\n') : rest.find('\n');
+    const std::string_view stretch = rest.substr(0, end);
+    const TokenId whole = newlines ? by_piece_.find(stretch) : kNoToken;
+    if (whole != kNoToken) {
+      out.push_back(whole);
+    } else {
+      encode_stretch(stretch, merger, out);
+    }
+    rest.remove_prefix(stretch.size());
   }
   return {};
+}
+
+void CharBpeModel::encode_stretch(std::string_view text, Merger& merger,
+                                  std::vector<TokenId>& out) const {
+  while (!text.empty()) {
+    const std::string_view word = first_word(text);
+    encode_word(word, merger, out);
+    text.remove_prefix(word.size());
+  }
 }
 
 void CharBpeModel::encode_word(std::string_view word, Merger& merger,

@@ -23,7 +23,10 @@ class CharBpeModel final : public TokenModel {
   Result<void> encode(std::string_view text, bool at_start,
                       std::vector<TokenId>& out) const override;
   const PieceList& token_bytes() const override { return bytes_; }
-  bool add_bos_by_default() const override { return false; }
+  const PieceDecoder* decoder() const override {
+    return options_.decoder ? &*options_.decoder : nullptr;
+  }
+  bool add_bos_by_default() const override { return options_.newline_runs; }
   bool adds_space_prefix() const override { return options_.prefix != SpacePrefix::None; }
 
  private:
@@ -31,6 +34,7 @@ class CharBpeModel final : public TokenModel {
   Result<void> read_pieces(const Vocabulary& vocabulary);
   void find_joins(const Vocabulary& vocabulary);
   std::string_view first_word(std::string_view text) const;
+  void encode_stretch(std::string_view text, Merger& merger, std::vector<TokenId>& out) const;
   void encode_word(std::string_view word, Merger& merger, std::vector<TokenId>& out) const;
   void add_character(std::string_view character, std::size_t at, Merger& merger) const;
 

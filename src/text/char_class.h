@@ -1,5 +1,5 @@
 // The classes of characters that pre-tokenizers are written in, and a reader of text that yields
-// them. ASCII comes from a table, the rest from utf8proc (Unicode 15).
+// them. ASCII comes from a table, the rest from utf8proc.
 #pragma once
 
 #include <array>
@@ -18,12 +18,16 @@ inline constexpr CharClass kSpace = 4;    // \s: the property White_Space
 inline constexpr CharClass kPunct = 8;    // \p{P}
 inline constexpr CharClass kSymbol = 16;  // \p{S}
 inline constexpr CharClass kMark = 32;    // \p{M}
+// Beside kLetter; letters that have no case (\p{Lm}, \p{Lo}) have neither.
+inline constexpr CharClass kUpper = 64;   // \p{Lu}, \p{Lt}
+inline constexpr CharClass kLower = 128;  // \p{Ll}
 // Everything else (controls, unassigned, bytes that are not UTF-8) has no class.
 
 CharClass class_of_non_ascii(char32_t code_point);
 
 constexpr CharClass class_of_ascii(unsigned c) {
-  if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return kLetter;
+  if (c >= 'a' && c <= 'z') return kLetter | kLower;
+  if (c >= 'A' && c <= 'Z') return kLetter | kUpper;
   if (c >= '0' && c <= '9') return kNumber;
   if (c == ' ' || (c >= '\t' && c <= '\r')) return kSpace;
   if (c < 0x21 || c > 0x7e) return 0;

@@ -3,35 +3,50 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
+#include "text/json_parts.h"
 #include "text/vocabulary.h"
 
 namespace minerva::text {
 
-struct JsonComponents {
-  bool nfc = false;
-  std::optional<WordCutter> word_cutter;  // byte-level
-  std::optional<CharBpe> char_bpe;        // or of characters; one of the two is set
-  // What the post-processor puts around a text.
-  std::optional<std::uint64_t> prefix, suffix;
+// Tokens around a text.
+struct Surroundings {
+  std::vector<std::uint64_t> before, after;
 };
 
-// `document`: tokenizer.json, an object.
-Result<JsonComponents> read_components(const nlohmann::json& document);
+struct JsonComponents {
+  std::shared_ptr<const Normalizer> normalizer;  // none: the text stays as it is
+  // How text becomes tokens; one of these is set.
+  std::optional<WordCutter> word_cutter;          // bytes, words cut by scanners
+  std::shared_ptr<const TextCutter> byte_cutter;  // bytes, words cut by anything
+  std::optional<CharBpe> char_bpe;                // the models of SentencePiece
+  std::optional<Pipeline> pipeline;               // every other one
+  Surroundings around;
+};
 
-// Fields of an object. A field of another type is InvalidModel, with `where` in the message; one
-// that is absent or null is `otherwise`.
-Result<bool> flag_of(const nlohmann::json& object, const char* key, bool otherwise,
-                     std::string_view where);
-Result<std::string_view> string_of(const nlohmann::json& object, const char* key,
-                                   std::string_view otherwise, std::string_view where);
+// `document`: tokenizer.json, an object whose model is one. `kind` is what the model's type says.
+Result<JsonComponents> read_components(const nlohmann::json& document, WordKind kind);
 
-// The same as an Error of tokenizer.json.
-std::unexpected<Error> broken_tokenizer(std::string_view why);
-std::unexpected<Error> unsupported_tokenizer(std::string_view what);
+// The parts on their own.
+Result<std::shared_ptr<const Normalizer>> read_normalizer(const std::vector<JsonPart>& parts);
+struct CutterAndBytes {
+  std::shared_ptr<TextCutter> cutter;
+  bool bytes = false;  // its last stage left bytes, for a BPE of bytes
+};
+// `allows_bytes`: else byte-level text is written in letters.
+Result<CutterAndBytes> read_pre_tokenizer(const std::vector<JsonPart>& parts, bool allows_bytes);
+Result<Surroundings> read_post_processor(const std::vector<JsonPart>& parts);
+Result<PieceDecoder> read_decoder(const std::vector<JsonPart>& parts);
+
+// "always", "first" or "never", of a pre-tokenizer or decoder.
+Result<std::string_view> metaspace_scheme(const JsonPart& part);
+// White space goes, signs are words.
+void add_bert_stages(TextCutter& out);
 
 }  // namespace minerva::text

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <system_error>
 #include <utility>
@@ -43,6 +44,19 @@ std::optional<std::string_view> token_text(const json& object, const char* key) 
   return std::string_view(text->get_ref<const std::string&>());
 }
 
+Result<WordKind> kind_of_model(std::string_view type) {
+  constexpr std::array<std::pair<std::string_view, WordKind>, 4> kKinds = {
+      {{"BPE", WordKind::Bpe},
+       {"Unigram", WordKind::Unigram},
+       {"WordPiece", WordKind::WordPiece},
+       {"WordLevel", WordKind::WordLevel}}};
+  for (const auto& [known, kind] : kKinds) {
+    if (known == type) return kind;
+  }
+  return unsupported_tokenizer(
+      fmt::format("model {} (BPE, Unigram, WordPiece and WordLevel are)", quoted_piece(type)));
+}
+
 std::optional<bool> flag(const json& object, const char* key) {
   const auto found = object.find(key);
   if (found == object.end() || !found->is_boolean()) return std::nullopt;
@@ -69,18 +83,14 @@ Result<void> JsonVocabulary::read_model() {
   // Files from before the field are told by their merges.
   const bool merges = json_.merge_sides.size() > 0;
   MINERVA_ASSIGN(const auto type, string_of(*model, "type", merges ? "BPE" : "", "model"));
-  if (type != "BPE") {
-    return unsupported_tokenizer(fmt::format("model {} (BPE is)", quoted_piece(type)));
+  MINERVA_ASSIGN(const WordKind kind, kind_of_model(type));
+  const bool listed = !json_.scores.empty();
+  if (!json_.has_vocab || listed != (kind == WordKind::Unigram)) {
+    return broken_tokenizer(fmt::format("model.vocab is missing or no {}",
+                                        kind == WordKind::Unigram ? "list" : "object"));
   }
-  if (!json_.has_vocab) return broken_tokenizer("model.vocab is missing or no object");
-  MINERVA_ASSIGN(components_, read_components(json_.rest));
+  MINERVA_ASSIGN(components_, read_components(json_.rest, kind));
   if (components_.word_cutter && !merges) return broken_tokenizer("model.merges is empty");
-  for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"}) {
-    MINERVA_ASSIGN(const auto text, string_of(*model, affix, "", "model"));
-    if (!text.empty()) {
-      return unsupported_tokenizer(fmt::format("model.{} {}", affix, quoted_piece(text)));
-    }
-  }
   const auto dropout = model->find("dropout");
   if (dropout != model->end() && !dropout->is_null() && *dropout != 0) {
     return unsupported_tokenizer("model.dropout, which makes tokens random,");
@@ -89,10 +99,16 @@ Result<void> JsonVocabulary::read_model() {
   MINERVA_ASSIGN(source_.fuse_missing, flag_of(*model, "fuse_unk", false, "model"));
   MINERVA_ASSIGN(const bool byte_fallback, flag_of(*model, "byte_fallback", false, "model"));
   source_.model = "gpt2";
-  source_.nfc = components_.nfc;
+  source_.from_tokenizer_json = true;
+  source_.normalizer = components_.normalizer;
   source_.word_cutter = components_.word_cutter;
+  source_.byte_cutter = components_.byte_cutter;
   source_.char_bpe = components_.char_bpe;
+  source_.pipeline = components_.pipeline;
+  source_.before = components_.around.before;
+  source_.after = components_.around.after;
   if (source_.word_cutter) source_.word_cutter->ignore_merges = ignore_merges;
+  if (source_.pipeline) source_.pipeline->ignore_merges = ignore_merges;
   if (source_.char_bpe) {
     source_.char_bpe->ignore_merges = ignore_merges;
     source_.char_bpe->byte_fallback = byte_fallback;
@@ -103,7 +119,8 @@ Result<void> JsonVocabulary::read_model() {
 Result<void> JsonVocabulary::place_pieces() {
   const PieceList& pieces = *json_.pieces;
   vocab_ = TokenMap(json_.pieces, pieces.size());
-  const bool bytes = source_.char_bpe && source_.char_bpe->byte_fallback;
+  const bool bytes = (source_.char_bpe && source_.char_bpe->byte_fallback) ||
+                     (source_.pipeline && source_.pipeline->byte_fallback);
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     const std::string_view piece = pieces[i];
     const std::uint64_t id = json_.ids[i];
@@ -187,7 +204,6 @@ Result<void> JsonVocabulary::place_added_token(const json& token, const std::str
     return broken_tokenizer(fmt::format("{} has {} bytes; at most {} are possible", where,
                                         content.size(), kSpecialBytesMax));
   }
-  if (single_word) return unsupported_tokenizer(named("single_word"));
   // The normalizer would put a space in front of the token as well.
   if (normalized && source_.char_bpe && source_.char_bpe->prefix == SpacePrefix::Always) {
     return unsupported_tokenizer(named("normalized and a normalizer that prepends"));
@@ -216,7 +232,7 @@ Result<void> JsonVocabulary::place_added_token(const json& token, const std::str
   source_.pieces[id] = content;
   source_.kinds[id] = special ? kControl : kUserDefined;
   const int bits = (left ? kTakesSpaceLeft : 0) | (right ? kTakesSpaceRight : 0) |
-                   (normalized ? kMatchedLater : 0);
+                   (normalized ? kMatchedLater : 0) | (single_word ? kWholeWord : 0);
   if (id >= source_.matching.size()) source_.matching.resize(id + 1);
   source_.matching[id] = static_cast<std::uint8_t>(bits);
   return {};
@@ -231,10 +247,12 @@ std::optional<std::uint64_t> JsonVocabulary::id_of(std::string_view piece) const
 Result<void> JsonVocabulary::resolve_merges() {
   const PieceList& sides = json_.merge_sides;
   source_.merge_ids.reserve(sides.size() / 2);
+  const std::size_t prefix = source_.pipeline ? source_.pipeline->continuing_prefix.size() : 0;
   std::string merged;
   for (std::size_t i = 0; i + 1 < sides.size(); i += 2) {
     merged.assign(sides[i]);
-    merged += sides[i + 1];
+    // A token that continues a word loses the mark of that when it is joined to what it continues.
+    merged += sides[i + 1].substr(std::min(prefix, sides[i + 1].size()));
     const auto left = id_of(sides[i]);
     const auto right = id_of(sides[i + 1]);
     const auto both = id_of(merged);
@@ -281,22 +299,43 @@ Result<void> JsonVocabulary::read_special_tokens(const TokenizerFiles& files) {
     if (!source_.missing) {
       return broken_tokenizer(fmt::format("model.unk_token {} is no token", quoted_piece(unknown)));
     }
+  }
+  MINERVA_TRY(read_unknown_id(model));
+  if (source_.missing) {
     source_.unk = source_.missing;
     const std::uint64_t id = *source_.missing;
-    if (source_.char_bpe && id != source_.bos && id != source_.eos) source_.kinds[id] = kUnknown;
+    const bool characters = source_.char_bpe || source_.pipeline;
+    if (characters && id != source_.bos && id != source_.eos) source_.kinds[id] = kUnknown;
   }
 
   // A flag in tokenizer_config.json says more than the post-processor, which was made from it.
-  source_.add_bos = flag(config, "add_bos_token").value_or(components_.prefix.has_value());
-  source_.add_eos = flag(config, "add_eos_token").value_or(components_.suffix.has_value());
-  if (*source_.add_bos && components_.prefix) source_.bos = components_.prefix;
-  if (*source_.add_eos && components_.suffix) source_.eos = components_.suffix;
-  if (*source_.add_bos && !source_.bos) {
+  const Surroundings& around = components_.around;
+  source_.add_bos = flag(config, "add_bos_token").value_or(!around.before.empty());
+  source_.add_eos = flag(config, "add_eos_token").value_or(!around.after.empty());
+  if (*source_.add_bos && around.before.size() == 1) source_.bos = around.before[0];
+  if (*source_.add_eos && around.after.size() == 1) source_.eos = around.after[0];
+  if (*source_.add_bos && !source_.bos && around.before.empty()) {
     return fail(ErrorCode::InvalidModel,
                 "tokenizer_config.json: add_bos_token is on, but no token of the vocabulary is the "
                 "bos_token",
                 "tokenizer_config.json");
   }
+  return {};
+}
+
+// Unigram's way to name the unknown token, and its scores.
+Result<void> JsonVocabulary::read_unknown_id(const json& model) {
+  if (!source_.pipeline || source_.pipeline->kind != WordKind::Unigram) return {};
+  source_.scored = json_.scores.size();
+  source_.log_probabilities = json_.scores;
+  source_.log_probabilities.resize(source_.pieces.size());
+  const auto found = model.find("unk_id");
+  if (found == model.end() || found->is_null()) return {};
+  if (!found->is_number_unsigned() || found->get<std::uint64_t>() >= source_.scored) {
+    return broken_tokenizer(
+        fmt::format("model.unk_id is none of the {} tokens of model.vocab", source_.scored));
+  }
+  source_.missing = found->get<std::uint64_t>();
   return {};
 }
 

@@ -35,6 +35,7 @@ class JsonVocabulary {
   Result<void> place_added_token(const nlohmann::json& token, const std::string& where);
   Result<void> place_later_tokens(const TokenizerFiles& files);
   Result<void> resolve_merges();
+  Result<void> read_unknown_id(const nlohmann::json& model);
   Result<void> read_special_tokens(const TokenizerFiles& files);
   Result<void> add_answer_ends(const TokenizerFiles& files);
   std::optional<std::uint64_t> id_of(std::string_view piece) const;

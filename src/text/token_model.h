@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/token.h"
+#include "text/piece_decoder.h"
 #include "text/piece_list.h"
 
 namespace minerva::text {
@@ -29,6 +30,8 @@ class TokenModel {
   virtual const PieceList& token_bytes() const = 0;
 
   virtual bool add_bos_by_default() const = 0;
+  // How tokens become text where that depends on their place in it; nullptr: token_bytes(), joined.
+  virtual const PieceDecoder* decoder() const { return nullptr; }
   // encode() may put a space before the text, which decode() takes away.
   virtual bool adds_space_prefix() const = 0;
 };

@@ -9,9 +9,10 @@
 #include "text/char_bpe_model.h"
 #include "text/char_class.h"
 #include "text/json_vocabulary.h"
-#include "text/nfc.h"
+#include "text/pipeline_model.h"
 #include "text/special_matcher.h"
 #include "text/spm_model.h"
+#include "text/unicode.h"
 
 namespace minerva::text {
 
@@ -32,7 +33,9 @@ struct Tokenizer::Parts {
   std::string pre_name;
   bool add_bos = false;
   bool add_eos = false;
-  bool nfc = false;
+  std::shared_ptr<const Normalizer> normalizer;
+  std::vector<TokenId> before;  // what encode() may add around a text
+  std::vector<TokenId> after;
   SpecialSet user_defined;             // looked for in every text
   SpecialSet all_special;              // and these with parse_special
   std::vector<std::uint8_t> matching;  // VocabularySource::matching
@@ -50,10 +53,11 @@ constexpr ModelRow kModels[] = {{"gpt2", BpeModel::build}, {"llama", SpmModel::b
 Result<std::unique_ptr<const TokenModel>> build_model(const Vocabulary& vocabulary,
                                                       const VocabularySource& source) {
   if (source.char_bpe) return CharBpeModel::build(vocabulary, source);
-  std::string known;
+  if (source.pipeline) return PipelineModel::build(vocabulary, source);
+  std::string known = "bert, t5, gemma4";
   for (const ModelRow& row : kModels) {
     if (row.name == source.model) return row.build(vocabulary, source);
-    known += (known.empty() ? "" : ", ");
+    known += ", ";
     known += row.name;
   }
   return fail(ErrorCode::Unsupported,
@@ -72,6 +76,38 @@ struct WrittenSet {
   }
 };
 
+// What the model is called: as GGUF files name it, or by its kind.
+std::string name_of_model(const VocabularySource& source) {
+  if (source.char_bpe && source.model == "gpt2") return "char-bpe";
+  if (!source.pipeline || source.model != "gpt2") return std::string(source.model);
+  switch (source.pipeline->kind) {
+    case WordKind::WordPiece:
+      return "word-piece";
+    case WordKind::WordLevel:
+      return "word-level";
+    case WordKind::Unigram:
+      return "unigram";
+    case WordKind::Bpe:
+      break;
+  }
+  return "word-bpe";
+}
+
+bool begins_with_word(std::string_view text) {
+  if (text.empty()) return false;
+  const Utf8Char c = utf8_next(text);
+  return c.valid && is_word_character(c.code_point);
+}
+
+bool ends_with_word(std::string_view text) {
+  std::size_t at = text.size();
+  while (at > 0 && text.size() - at < 4) {
+    --at;
+    if ((static_cast<std::uint8_t>(text[at]) & 0xc0) != 0x80) break;
+  }
+  return begins_with_word(text.substr(at));
+}
+
 // The length of `text` without the white space at its end.
 std::size_t without_end_spaces(std::string_view text) {
   std::size_t end = 0;
@@ -83,9 +119,9 @@ std::size_t without_end_spaces(std::string_view text) {
   return end;
 }
 
-Result<void> collect_special(const Vocabulary& vocabulary,
-                             const std::vector<std::uint8_t>& matching, WrittenSet& user_defined,
-                             WrittenSet& all) {
+Result<void> collect_special(const Vocabulary& vocabulary, const VocabularySource& source,
+                             WrittenSet& user_defined, WrittenSet& all) {
+  const std::vector<std::uint8_t>& matching = source.matching;
   for (std::size_t i = 0; i < vocabulary.size(); ++i) {
     const auto id = static_cast<TokenId>(i);
     const TokenKind kind = vocabulary.kind(id);
@@ -100,9 +136,15 @@ Result<void> collect_special(const Vocabulary& vocabulary,
           "tokenizer.ggml.tokens");
     }
     const bool later = !matching.empty() && (matching[i] & kMatchedLater) != 0;
-    (later ? all.later : all.first).emplace_back(piece, id);
+    std::string written(piece);
+    // They are looked for in text that was normalized.
+    if (later && source.normalizer) {
+      MINERVA_ASSIGN(written, source.normalizer->apply(piece));
+      if (written.empty() || written.size() > kSpecialBytesMax) continue;
+    }
+    (later ? all.later : all.first).emplace_back(written, id);
     if (kind != TokenKind::UserDefined) continue;
-    (later ? user_defined.later : user_defined.first).emplace_back(piece, id);
+    (later ? user_defined.later : user_defined.first).emplace_back(written, id);
   }
   return {};
 }
@@ -127,20 +169,32 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_source(const Vocabulary
   auto parts = std::make_unique<Parts>();
   MINERVA_ASSIGN(parts->vocabulary, Vocabulary::build(source));
   MINERVA_ASSIGN(parts->model, build_model(parts->vocabulary, source));
-  parts->model_name = source.char_bpe ? "char-bpe" : source.model;
+  parts->model_name = name_of_model(source);
   // SPM cuts no words beforehand; its files name a pre-tokenizer that means nothing.
-  if (source.word_cutter || source.char_bpe) {
-    parts->pre_name = "tokenizer.json";
-  } else if (source.model == "gpt2") {
+  if (source.model == "gpt2" && !source.word_cutter && !source.byte_cutter && !source.char_bpe) {
     parts->pre_name = source.pre.value_or("default");
+  } else if (source.from_tokenizer_json) {
+    parts->pre_name = "tokenizer.json";
   }
   parts->add_bos = source.add_bos.value_or(parts->model->add_bos_by_default());
   parts->add_eos = source.add_eos.value_or(false);
-  parts->nfc = source.nfc;
+  const auto surround = [](const std::vector<std::uint64_t>& given, bool adds,
+                           std::optional<TokenId> one) {
+    std::vector<TokenId> out;
+    for (const std::uint64_t id : given) out.push_back(static_cast<TokenId>(id));
+    if (out.empty() && one) out.push_back(*one);
+    if (!adds) out.clear();
+    return out;
+  };
+  MINERVA_TRY(parts->vocabulary.check_ids("a token added before or after a text", source.before));
+  MINERVA_TRY(parts->vocabulary.check_ids("a token added before or after a text", source.after));
+  parts->before = surround(source.before, parts->add_bos, parts->vocabulary.bos);
+  parts->after = surround(source.after, parts->add_eos, parts->vocabulary.eos);
+  parts->normalizer = source.normalizer;
   parts->matching = source.matching;
   WrittenSet user_defined;
   WrittenSet all;
-  MINERVA_TRY(collect_special(parts->vocabulary, source.matching, user_defined, all));
+  MINERVA_TRY(collect_special(parts->vocabulary, source, user_defined, all));
   parts->user_defined = std::move(user_defined).matchers();
   parts->all_special = std::move(all).matchers();
   return std::shared_ptr<const Tokenizer>(new Tokenizer(std::move(parts)));
@@ -160,8 +214,11 @@ struct Tokenizer::Walk {
   }
 
   Result<void> normalized(std::string_view text, bool at_start) {
-    const auto composed = parts.nfc ? nfc(text) : std::nullopt;
-    if (composed) text = *composed;
+    std::string changed;
+    if (parts.normalizer) {
+      MINERVA_ASSIGN(changed, parts.normalizer->apply(text));
+      text = changed;
+    }
     return between(special.later, text, at_start, [this](std::string_view stretch, bool first) {
       return parts.model->encode(stretch, first, out);
     });
@@ -172,18 +229,24 @@ struct Tokenizer::Walk {
   Result<void> between(const SpecialMatcher& matcher, std::string_view text, bool at_start,
                        const OnText& on_text) {
     std::size_t at = 0;
-    while (const auto match = matcher.next(text, at)) {
+    std::size_t from = 0;  // where the search goes on
+    while (const auto match = matcher.next(text, from)) {
       std::size_t begin = match->begin;
       std::size_t end = begin + match->length;
-      const std::uint8_t bits =
-          parts.matching.empty() ? 0 : parts.matching[static_cast<std::size_t>(match->id)];
+      const auto place = static_cast<std::size_t>(match->id);
+      const std::uint8_t bits = place < parts.matching.size() ? parts.matching[place] : 0;
+      if ((bits & kWholeWord) != 0 &&
+          (ends_with_word(text.substr(0, begin)) || begins_with_word(text.substr(end)))) {
+        from = end;
+        continue;
+      }
       if ((bits & kTakesSpaceLeft) != 0)
         begin = at + without_end_spaces(text.substr(at, begin - at));
       if ((bits & kTakesSpaceRight) != 0) end = run_of(text, end, kSpace);
       if (begin > at) MINERVA_TRY(on_text(text.substr(at, begin - at), at_start && at == 0));
       begins_special = begins_special || (at_start && begin == 0);
       out.push_back(match->id);
-      at = end;
+      at = from = end;
     }
     if (at < text.size()) MINERVA_TRY(on_text(text.substr(at), at_start && at == 0));
     return {};
@@ -196,13 +259,16 @@ Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text, EncodeOpti
                                                  text.size(), kEncodeBytesMax));
   }
   std::vector<TokenId> out;
-  if (options.add_special && adds_bos()) out.push_back(*bos());
+  const std::vector<TokenId>& before = parts_->before;
+  if (options.add_special) out = before;
   const std::size_t begin = out.size();
   Walk walk{*parts_, options.parse_special ? parts_->all_special : parts_->user_defined, out};
   MINERVA_TRY(walk.whole(text));
-  const bool written = begin == 1 && walk.begins_special && out[1] == out[0];
-  if (written) out.erase(out.begin());
-  if (options.add_special && adds_eos()) out.push_back(*eos());
+  const bool written =
+      begin > 0 && walk.begins_special && out.size() >= 2 * begin &&
+      std::equal(before.begin(), before.end(), out.begin() + static_cast<std::ptrdiff_t>(begin));
+  if (written) out.erase(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(begin));
+  if (options.add_special) out.insert(out.end(), parts_->after.begin(), parts_->after.end());
   return out;
 }
 
@@ -213,6 +279,19 @@ std::string_view Tokenizer::token_bytes(TokenId id) const {
 
 std::string Tokenizer::decode(std::span<const TokenId> ids, bool special) const {
   std::string out;
+  if (const PieceDecoder* decoder = parts_->model->decoder()) {
+    std::vector<TokenId> shown;
+    for (const TokenId id : ids) {
+      if (parts_->vocabulary.contains(id) && (special || is_plain_text(kind(id)))) {
+        shown.push_back(id);
+      }
+    }
+    for (std::size_t i = 0; i < shown.size(); ++i) {
+      out += decoder->text_of(piece(shown[i]), {.first = i == 0, .last = i + 1 == shown.size()});
+    }
+    decoder->finish(out);
+    return out;
+  }
   bool at_start = parts_->model->adds_space_prefix();
   for (const TokenId id : ids) {
     const bool plain = is_plain_text(kind(id));

@@ -83,6 +83,9 @@ json template_of(const json& single) {
 const json kEnd = {{"SpecialToken", {{"id", "<end>"}}}};
 const json kText = {{"Sequence", {{"id", "A"}}}};
 
+const std::string kDeepGroups = std::string(200, '(') + "a" + std::string(200, ')');
+const std::string kLongExpression(9000, 'a');
+
 INSTANTIATE_TEST_SUITE_P(
     Lies, HostileTokenizerJson,
     testing::Values(
@@ -254,126 +257,188 @@ INSTANTIATE_TEST_SUITE_P(
              kBroken,
              {"pre_tokenizer", "pretokenizers"}}));
 
+// Sets a part to an object of this type, with more fields.
+std::function<void(json&)> with(const char* role, const char* type, json more = json::object()) {
+  return [=](json& d) {
+    d[role] = more;
+    d[role]["type"] = type;
+  };
+}
+// A Split by an expression.
+std::function<void(json&)> split_by(const char* regex, const char* behavior = "Isolated") {
+  return with("pre_tokenizer", "Split", {{"pattern", {{"Regex", regex}}}, {"behavior", behavior}});
+}
+std::function<void(json&)> model_field(const char* key, json value) {
+  return [=](json& d) { d["model"][key] = value; };
+}
+
 INSTANTIATE_TEST_SUITE_P(
     NotHere, HostileTokenizerJson,
     testing::Values(
-        Case{"Unigram",
+        Case{"a model", characters, model_field("type", "Rwkv"), kUnknown, {"model \"Rwkv\""}},
+        Case{"a normalizer",
+             bytes,
+             with("normalizer", "Upper"),
+             kUnknown,
+             {"normalizer \"Upper\""}},
+        Case{"a normalizer in a sequence",
+             bytes,
+             with("normalizer", "Sequence",
+                  {{"normalizers", json::array({{{"type", "NFC"}}, {{"type", "NFX"}}})}}),
+             kUnknown,
+             {"normalizer \"NFX\""}},
+        Case{"a huge replacement",
+             characters,
+             with("normalizer", "Replace",
+                  {{"pattern", {{"String", "x"}}}, {"content", std::string(65, 'y')}}),
+             kUnknown,
+             {"normalizer Replace", "65 bytes"}},
+        Case{"a pre-tokenizer",
+             bytes,
+             with("pre_tokenizer", "UnicodeScripts"),
+             kUnknown,
+             {"pre_tokenizer \"UnicodeScripts\""}},
+        Case{"a behaviour",
+             bytes,
+             split_by("\\p{N}", "Doubled"),
+             kUnknown,
+             {"pre_tokenizer Split with behavior \"Doubled\""}},
+        Case{"an intersection", bytes, split_by("[a-z&&[^b]]"), kUnknown, {"the intersection &&"}},
+        Case{"brackets in brackets", bytes, split_by("[a[bc]]"), kUnknown, {"in brackets"}},
+        Case{"a repeated interval", bytes, split_by("a{1,3}+"), kUnknown, {"interval"}},
+        Case{"a verb", bytes, split_by("(*ACCEPT)a"), kUnknown, {"(*"}},
+        Case{"a callout", bytes, split_by("(?C1)a"), kUnknown, {"(?C"}},
+        Case{"a recursion", bytes, split_by("(a(?R)?b)"), kUnknown, {"(?R"}},
+        Case{"one byte", bytes, split_by("\\C"), kUnknown, {"\\C"}},
+        Case{"an unknown script", bytes, split_by("\\p{Klingon}"), kBroken, {"\\p{Klingon}"}},
+        Case{"open brackets", bytes, split_by("[ab"), kBroken, {"brackets"}},
+        Case{"an open group", bytes, split_by("(ab"), kBroken, {"not understood"}},
+        Case{"nesting", bytes, split_by(kDeepGroups.c_str()), kBroken, {"not understood"}},
+        Case{"a long expression",
+             bytes,
+             split_by(kLongExpression.c_str()),
+             kUnknown,
+             {"an expression of 9000 bytes"}},
+        Case{"a mark of two characters",
+             characters,
+             [](json& d) { d["pre_tokenizer"]["replacement"] = "__"; },
+             kBroken,
+             {"Metaspace", "\"__\""}},
+        Case{"a scheme",
+             characters,
+             [](json& d) { d["pre_tokenizer"]["prepend_scheme"] = "last"; },
+             kUnknown,
+             {"prepend_scheme \"last\""}},
+        Case{"a post-processor",
+             bytes,
+             with("post_processor", "Reverse"),
+             kUnknown,
+             {"post_processor \"Reverse\""}},
+        Case{"tokens without ids",
+             bytes,
+             with("post_processor", "BertProcessing", {{"sep", json::array({"<end>", 5})}}),
+             kBroken,
+             {"BertProcessing", "cls"}},
+        Case{"a token around the text that is none",
+             bytes,
+             with("post_processor", "BertProcessing",
+                  {{"sep", json::array({"<end>", 5})}, {"cls", json::array({"<cls>", 6})}}),
+             kBroken,
+             {"6"}},
+        Case{"many tokens before the text",
+             bytes,
+             [](json& d) {
+               json single = json::array();
+               for (int i = 0; i < 17; ++i) single.push_back(kEnd);
+               d["post_processor"] = template_of(single);
+             },
+             kUnknown,
+             {"more than 16 tokens"}},
+        Case{"a decoder", bytes, with("decoder", "CTC"), kUnknown, {"decoder \"CTC\""}},
+        Case{"a decoder of the whole text",
+             characters,
+             with("decoder", "Sequence",
+                  {{"decoders", json::array({{{"type", "Fuse"}}, {{"type", "ByteFallback"}}})}}),
+             kUnknown,
+             {"ByteFallback after Fuse"}},
+        Case{"a charsmap that is no base64",
+             characters,
+             with("normalizer", "Precompiled", {{"precompiled_charsmap", "AA*A"}}),
+             kBroken,
+             {"character 2"}},
+        Case{"a charsmap that is too short",
+             characters,
+             with("normalizer", "Precompiled", {{"precompiled_charsmap", "CAAAAAAAAAA="}}),
+             kBroken,
+             {"precompiled_charsmap has 8 bytes, of which 8"}},
+        Case{"a vocabulary that is a list",
+             bytes,
+             model_field("vocab", json::array({json::array({"a", 1})})),
+             kBroken,
+             {"no object"}},
+        Case{"Unigram's vocabulary as an object",
+             characters,
+             model_field("type", "Unigram"),
+             kBroken,
+             {"no list"}},
+        Case{"a score that is a text",
+             characters,
+             [](json& d) {
+               const json vocab = json::array({json::array({"a", -1}), json::array({"b", "c"})});
+               d["model"] = {{"type", "Unigram"}, {"vocab", vocab}};
+             },
+             kBroken,
+             {"model.vocab[1]"}},
+        Case{"a piece without a score",
+             characters,
+             [](json& d) {
+               d["model"] = {{"type", "Unigram"}, {"vocab", json::array({json::array({"a"})})}};
+             },
+             kBroken,
+             {"model.vocab[0]"}},
+        Case{"an unknown token that is none",
              characters,
              [](json& d) {
                d["model"] = {{"type", "Unigram"},
-                             {"unk_id", 0},
+                             {"unk_id", 1},
                              {"vocab", json::array({json::array({"a", -1.5})})}};
              },
-             kUnknown,
-             {"model \"Unigram\""}},
-        Case{"WordPiece",
-             characters,
-             [](json& d) { d["model"]["type"] = "WordPiece"; },
-             kUnknown,
-             {"model \"WordPiece\""}},
-        Case{"a normalizer",
-             bytes,
-             [](json& d) { d["normalizer"] = {{"type", "Lowercase"}}; },
-             kUnknown,
-             {"normalizer \"Lowercase\""}},
-        Case{"a normalizer in a sequence",
-             bytes,
-             [](json& d) {
-               d["normalizer"] = {
-                   {"type", "Sequence"},
-                   {"normalizers", json::array({{{"type", "NFC"}}, {{"type", "NFKC"}}})}};
-             },
-             kUnknown,
-             {"normalizer \"NFKC\""}},
-        Case{"another replacement",
+             kBroken,
+             {"unk_id", "1 tokens"}},
+        Case{"words of a million characters",
              characters,
              [](json& d) {
-               d["normalizer"] = {
-                   {"type", "Replace"}, {"pattern", {{"String", "x"}}}, {"content", "y"}};
+               d["model"]["type"] = "WordPiece";
+               d["model"]["max_input_chars_per_word"] = 1000000;
              },
              kUnknown,
-             {"Replace of \"x\"", "\"y\""}},
-        Case{"a pre-tokenizer",
+             {"max_input_chars_per_word 1000000"}},
+        Case{"a long suffix of words",
              bytes,
-             [](json& d) { d["pre_tokenizer"] = {{"type", "BertPreTokenizer"}}; },
+             model_field("end_of_word_suffix", std::string(65, 'w')),
              kUnknown,
-             {"pre_tokenizer \"BertPreTokenizer\""}},
-        Case{"an expression",
-             bytes,
-             [](json& d) {
-               d["pre_tokenizer"] = {{"type", "Split"},
-                                     {"pattern", {{"Regex", "\\p{Han}+"}}},
-                                     {"behavior", "Isolated"}};
-             },
-             kUnknown,
-             {"Split by", "\\p{Han}+"}},
-        Case{"a behaviour",
-             bytes,
-             [](json& d) {
-               d["pre_tokenizer"] = {
-                   {"type", "Split"}, {"pattern", {{"Regex", "\\p{N}"}}}, {"behavior", "Removed"}};
-             },
-             kUnknown,
-             {"behavior \"Removed\""}},
-        Case{"something after ByteLevel",
-             bytes,
-             [](json& d) {
-               d["pre_tokenizer"] = {
-                   {"type", "Sequence"},
-                   {"pretokenizers", json::array({d["pre_tokenizer"], {{"type", "Digits"}}})}};
-             },
-             kUnknown,
-             {"\"Digits\"", "last"}},
-        Case{"a split without ByteLevel",
-             bytes,
-             [](json& d) { d["pre_tokenizer"] = {{"type", "Digits"}}; },
-             kUnknown,
-             {"without a ByteLevel"}},
-        Case{"a prefix space",
-             bytes,
-             [](json& d) { d["pre_tokenizer"]["add_prefix_space"] = true; },
-             kUnknown,
-             {"add_prefix_space"}},
-        Case{"no pre-tokenizer",
-             bytes,
-             [](json& d) { d["pre_tokenizer"] = nullptr; },
-             kUnknown,
-             {"neither ByteLevel nor Metaspace"}},
-        Case{"another mark for spaces",
-             characters,
-             [](json& d) { d["pre_tokenizer"]["replacement"] = "_"; },
-             kUnknown,
-             {"Metaspace", "\"_\""}},
-        Case{"a post-processor",
-             bytes,
-             [](json& d) { d["post_processor"] = {{"type", "BertProcessing"}}; },
-             kUnknown,
-             {"post_processor \"BertProcessing\""}},
-        Case{"two tokens before the text",
-             bytes,
-             [](json& d) { d["post_processor"] = template_of(json::array({kEnd, kEnd, kText})); },
-             kUnknown,
-             {"two tokens"}},
-        Case{"a decoder",
-             bytes,
-             [](json& d) { d["decoder"] = {{"type", "WordPiece"}}; },
-             kUnknown,
-             {"decoder \"WordPiece\""}},
-        Case{"a token that is a word",
-             bytes,
-             [](json& d) { d["added_tokens"][0]["single_word"] = true; },
-             kUnknown,
-             {"added_tokens[0]", "single_word"}},
-        Case{"a suffix of words",
-             bytes,
-             [](json& d) { d["model"]["end_of_word_suffix"] = "</w>"; },
-             kUnknown,
-             {"end_of_word_suffix \"</w>\""}},
-        Case{"dropout",
-             bytes,
-             [](json& d) { d["model"]["dropout"] = 0.1; },
-             kUnknown,
-             {"dropout"}}));
+             {"end_of_word_suffix"}},
+        Case{"dropout", bytes, model_field("dropout", 0.1), kUnknown, {"dropout"}}));
+
+// S12: what a model's expression costs is bounded, whatever the text; no clock decides.
+TEST(HostileTokenizerExpressions, EndInAnError) {
+  const std::string letters(1 << 17, 'a');
+  for (const char* regex : {"(a+)+$", "(a|a)*b", "(a*)*b", "a*b", "a*+b", "(?>a*)b", "a+(?=b)",
+                            "(?:a+){1,9}c", "(.*)(.*)(.*)(.*)x", "(?<=b)a|a*c"}) {
+    json document = bytes();
+    split_by(regex)(document);
+    const auto tokenizer = make(document);
+    ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+    const auto ids = (*tokenizer)->encode(letters + "\nx");
+    if (std::string_view(regex) == "(?<=b)a|a*c" || !ids) {
+      ASSERT_FALSE(ids) << regex;
+      EXPECT_NE(ids.error().message.find("takes too long"), std::string::npos)
+          << ids.error().message;
+    }
+    // The same expression does its work on what a person writes.
+    EXPECT_TRUE((*tokenizer)->encode("banana, a bandana")) << regex;
+  }
+}
 
 std::string message_of(const Result<std::shared_ptr<const Tokenizer>>& tokenizer) {
   return tokenizer ? "" : tokenizer.error().message;

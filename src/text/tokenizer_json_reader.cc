@@ -25,9 +25,11 @@ class Reader final : public JsonBuilder {
   }
   bool number_integer(std::int64_t value) {
     if (place_ == Place::Vocab) return refuse(at_vocab(fmt::format("{} is no id", value)));
+    if (place_ == Place::ScoredPair) return score(static_cast<double>(value));
     return plain([&] { return JsonBuilder::number_integer(value); });
   }
   bool number_unsigned(std::uint64_t value) {
+    if (place_ == Place::ScoredPair) return score(static_cast<double>(value));
     if (place_ != Place::Vocab) {
       return plain([&] { return JsonBuilder::number_unsigned(value); });
     }
@@ -36,6 +38,7 @@ class Reader final : public JsonBuilder {
   }
   bool number_float(double value, const std::string& text) {
     if (place_ == Place::Vocab) return refuse(at_vocab(fmt::format("{} is no id", text)));
+    if (place_ == Place::ScoredPair) return score(value);
     return plain([&] { return JsonBuilder::number_float(value, text); });
   }
   bool string(std::string& value);
@@ -46,12 +49,12 @@ class Reader final : public JsonBuilder {
   bool key(std::string& name);
 
  private:
-  enum class Place : std::uint8_t { Rest, Vocab, Merges, Pair, Skipped };
+  enum class Place : std::uint8_t { Rest, Vocab, Scored, ScoredPair, Merges, Pair };
 
   template <class Build>
   bool plain(const Build& build) {
-    if (place_ == Place::Skipped) return true;
     if (place_ == Place::Rest) return build();
+    if (place_ == Place::Scored || place_ == Place::ScoredPair) return refuse(at_scored());
     if (place_ == Place::Vocab) return refuse(at_vocab("it has no number as its id"));
     return refuse(at_merge("two strings belong there"));
   }
@@ -62,15 +65,20 @@ class Reader final : public JsonBuilder {
   std::string at_merge(std::string_view why) const {
     return fmt::format("model.merges[{}]: {}", pairs_, why);
   }
+  std::string at_scored() const {
+    return fmt::format("model.vocab[{}]: it is not a list of a string and a number",
+                       out_.scores.size());
+  }
   bool merge_line(std::string_view line);
+  bool score(double value);
 
   TokenizerJson& out_;
   Place place_ = Place::Rest;
-  std::size_t skipped_depth_ = 0;
   std::string top_;    // the key we are under in the document,
   std::string inner_;  // and in the object there
   std::string piece_;
-  std::size_t pairs_ = 0;  // merges that were read
+  std::size_t pairs_ = 0;   // merges that were read
+  std::size_t scored_ = 0;  // pieces with their scores
   int vocab_keys_ = 0;
   int merges_keys_ = 0;
 };
@@ -81,6 +89,11 @@ bool Reader::string(std::string& value) {
       return merge_line(value);
     case Place::Pair:
       out_.merge_sides.add(value);
+      return true;
+    case Place::ScoredPair:
+      if (out_.pieces->size() != out_.scores.size()) return refuse(at_scored());
+      out_.ids.push_back(out_.pieces->size());
+      out_.pieces->add(value);
       return true;
     default:
       return plain([&] { return JsonBuilder::string(value); });
@@ -99,11 +112,14 @@ bool Reader::merge_line(std::string_view line) {
   return true;
 }
 
+// The second of a pair, after its piece.
+bool Reader::score(double value) {
+  if (out_.pieces->size() != out_.scores.size() + 1) return refuse(at_scored());
+  out_.scores.push_back(value);
+  return true;
+}
+
 bool Reader::start_object(std::size_t size) {
-  if (place_ == Place::Skipped) {
-    ++skipped_depth_;
-    return true;
-  }
   if (place_ == Place::Rest && at("vocab")) {
     place_ = Place::Vocab;
     out_.has_vocab = true;
@@ -113,12 +129,12 @@ bool Reader::start_object(std::size_t size) {
 }
 
 bool Reader::start_array(std::size_t size) {
-  if (place_ == Place::Skipped) {
-    ++skipped_depth_;
-    return true;
-  }
   if (place_ == Place::Merges) {
     place_ = Place::Pair;
+    return true;
+  }
+  if (place_ == Place::Scored) {
+    place_ = Place::ScoredPair;
     return true;
   }
   if (place_ == Place::Rest && at("merges")) {
@@ -126,18 +142,14 @@ bool Reader::start_array(std::size_t size) {
     return true;
   }
   if (place_ == Place::Rest && at("vocab")) {
-    place_ = Place::Skipped;
-    skipped_depth_ = 1;
+    place_ = Place::Scored;
+    out_.has_vocab = true;
     return true;
   }
   return plain([&] { return JsonBuilder::start_array(size); });
 }
 
 bool Reader::end_object() {
-  if (place_ == Place::Skipped) {
-    if (--skipped_depth_ == 0) place_ = Place::Rest;
-    return true;
-  }
   if (place_ == Place::Vocab) {
     place_ = Place::Rest;
     return true;
@@ -147,8 +159,12 @@ bool Reader::end_object() {
 
 bool Reader::end_array() {
   switch (place_) {
-    case Place::Skipped:
-      if (--skipped_depth_ == 0) place_ = Place::Rest;
+    case Place::ScoredPair:
+      place_ = Place::Scored;
+      if (out_.pieces->size() == out_.scores.size() && out_.scores.size() == ++scored_) return true;
+      return refuse(at_scored());
+    case Place::Scored:
+      place_ = Place::Rest;
       return true;
     case Place::Pair:
       place_ = Place::Merges;
@@ -164,7 +180,6 @@ bool Reader::end_array() {
 }
 
 bool Reader::key(std::string& name) {
-  if (place_ == Place::Skipped) return true;
   if (place_ == Place::Vocab) {
     piece_ = std::move(name);
     out_.pieces->add(piece_);

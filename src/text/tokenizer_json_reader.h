@@ -21,13 +21,13 @@ inline constexpr std::size_t kTokenizerJsonBytesMax = std::size_t{64} << 20;
 struct TokenizerJson {
   std::shared_ptr<PieceList> pieces;  // of model.vocab, in the file's order
   std::vector<std::uint64_t> ids;     // of each piece
+  std::vector<double> scores;         // of each piece, if the vocabulary is a list (Unigram)
   PieceList merge_sides;              // left, right, left, right, ...
   bool has_vocab = false;
   nlohmann::json rest;  // the file without these two
 };
 
-// InvalidModel when it is no JSON of this shape. A model.vocab that is a list (other kinds of model
-// than BPE) is passed over: has_vocab is false then.
+// InvalidModel when it is no JSON of this shape.
 Result<TokenizerJson> read_tokenizer_json(std::string_view bytes);
 
 }  // namespace minerva::text

@@ -143,6 +143,16 @@ Result<void> Vocabulary::set_special_ids(const VocabularySource& source) {
   return {};
 }
 
+Result<void> Vocabulary::check_ids(std::string_view what,
+                                   const std::vector<std::uint64_t>& ids) const {
+  for (const std::uint64_t id : ids) {
+    if (id < size()) continue;
+    return fail(ErrorCode::InvalidModel,
+                fmt::format("{} has the id {}, but there are only {} tokens", what, id, size()));
+  }
+  return {};
+}
+
 void Vocabulary::find_turn_ends() {
   const auto special = [this](std::string_view text) -> std::optional<TokenId> {
     const TokenId id = find(text);

@@ -11,7 +11,9 @@
 
 #include "base/result.h"
 #include "base/token.h"
+#include "text/normalizer.h"
 #include "text/piece_list.h"
+#include "text/pipeline.h"
 #include "text/pre_tokenizer.h"
 #include "text/token_map.h"
 
@@ -37,6 +39,7 @@ constexpr bool is_plain_text(TokenKind kind) {
 inline constexpr std::uint8_t kTakesSpaceLeft = 1;   // white space before it belongs to it
 inline constexpr std::uint8_t kTakesSpaceRight = 2;  // and after it
 inline constexpr std::uint8_t kMatchedLater = 4;     // in what the other special tokens leave over
+inline constexpr std::uint8_t kWholeWord = 8;        // not inside a word
 
 // Where a model of characters puts a space that the text does not have.
 enum class SpacePrefix : std::uint8_t {
@@ -52,6 +55,9 @@ struct CharBpe {
   bool cut_at_spaces = false;  // each space begins a word
   bool byte_fallback = false;
   bool ignore_merges = false;
+  bool newline_runs =
+      false;  // newlines side by side are a word of their own, a token if there is one
+  std::optional<PieceDecoder> decoder;  // else each token is its text
 };
 
 struct MergeIds {
@@ -61,7 +67,7 @@ struct MergeIds {
 // What a file says, unchecked and as views of the file. Built by read_gguf_vocabulary(), by
 // JsonVocabulary, and by tests.
 struct VocabularySource {
-  std::string_view model;                // "gpt2", "llama"
+  std::string_view model;                // "gpt2", "llama", "bert", "t5", "gemma4"
   std::optional<std::string_view> pre;   // which pre-tokenizer
   std::vector<std::string_view> pieces;  // id -> how the vocabulary writes it
   std::vector<std::int64_t> kinds;       // 1 normal .. 6 byte, as GGUF counts; empty: all normal
@@ -70,15 +76,25 @@ struct VocabularySource {
   std::optional<std::uint64_t> bos, eos, eot, eom, unk, pad;
   std::optional<bool> add_bos, add_eos, add_space_prefix;
 
+  // What comes before and after a text where special tokens are added; empty: as add_bos and
+  // add_eos say.
+  std::vector<std::uint64_t> before, after;
+  // Whatever `model` says, it is one of these.
+  std::optional<CharBpe> char_bpe;
+  std::optional<Pipeline> pipeline;
+  std::optional<WordCutter> word_cutter;          // byte-level BPE: instead of `pre`
+  std::shared_ptr<const TextCutter> byte_cutter;  // the same, not of scanners only
+  std::shared_ptr<const Normalizer> normalizer;   // none: the text stays as it is
+  std::vector<double> log_probabilities;          // Unigram: of each token
+  std::size_t scored = 0;                         // Unigram: those before this id have one
+
   // From tokenizer.json only.
-  std::optional<CharBpe> char_bpe;        // it is this, whatever `model` says
-  std::optional<WordCutter> word_cutter;  // byte-level BPE: instead of `pre`
-  std::vector<MergeIds> merge_ids;        // instead of `merges`; of equal pairs the last one counts
-  std::vector<std::uint8_t> matching;     // id -> bits; empty: none
-  std::vector<std::uint64_t> ends;        // these end an answer too
-  std::optional<std::uint64_t> missing;   // what a character without a token becomes; else nothing
-  bool fuse_missing = false;              // several in a row become one
-  bool nfc = false;                       // text is brought into this form of Unicode
+  bool from_tokenizer_json = false;
+  std::vector<MergeIds> merge_ids;       // instead of `merges`; of equal pairs the last one counts
+  std::vector<std::uint8_t> matching;    // id -> bits; empty: none
+  std::vector<std::uint64_t> ends;       // these end an answer too
+  std::optional<std::uint64_t> missing;  // what a character without a token becomes; else nothing
+  bool fuse_missing = false;             // several in a row become one
 };
 
 Result<VocabularySource> read_gguf_vocabulary(const formats::GgufFile& file);
@@ -96,6 +112,8 @@ class Vocabulary {
   // The lowest id written so, or kNoToken.
   TokenId find(std::string_view piece) const { return by_piece_.find(piece); }
   const std::shared_ptr<const PieceList>& pieces() const { return pieces_; }
+  // InvalidModel, with `what` in the message, when one of these is no token.
+  Result<void> check_ids(std::string_view what, const std::vector<std::uint64_t>& ids) const;
 
   std::optional<TokenId> bos, eos, eot, eom, unk, pad;
   std::vector<TokenId> end_of_generation;  // sorted

@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "formats/gguf.h"
 #include "text/vocabulary.h"
+#include "text/vocabulary_gguf.h"
 
 namespace minerva::text {
 namespace {
@@ -57,6 +58,7 @@ Result<VocabularySource> read_gguf_vocabulary(const formats::GgufFile& file) {
   MINERVA_TRY(read_flag(file, "tokenizer.ggml.add_bos_token", source.add_bos));
   MINERVA_TRY(read_flag(file, "tokenizer.ggml.add_eos_token", source.add_eos));
   MINERVA_TRY(read_flag(file, "tokenizer.ggml.add_space_prefix", source.add_space_prefix));
+  MINERVA_TRY(complete_gguf_model(file, source));
   return source;
 }
 
