@@ -86,6 +86,10 @@ struct KernelTable {
   // order. weight may be null (all ones). out may be x.
   void (*rms_norm)(const float* x, const float* weight, std::size_t n, float eps,
                    float* out) noexcept = nullptr;
+  // out[i] = (x[i] - mean) * (1 / sqrt(variance + eps)) * weight[i] + bias[i], each step rounded, the
+  // variance being the mean of (x[i] - mean)^2. weight and bias may be null. out may be x.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, std::size_t n,
+                     float eps, float* out) noexcept = nullptr;
   void (*add)(const float* a, const float* b, std::size_t n, float* out) noexcept = nullptr;
   void (*scale)(const float* x, float by, std::size_t n, float* out) noexcept = nullptr;
   // out = activation(gate) * up.
@@ -95,6 +99,8 @@ struct KernelTable {
   // g / (1 + exp(-2u)), which does not cancel for negative g.
   void (*gelu_tanh_mul)(const float* gate, const float* up, std::size_t n,
                         float* out) noexcept = nullptr;
+  // The exact form: x times the part of the standard normal distribution below x. out may be x.
+  void (*gelu_erf)(const float* x, std::size_t n, float* out) noexcept = nullptr;
   // Rotates the first n_rot values of each of `heads` rows of x[heads][head_dim] in place.
   // cos, sin: [n_rot / 2]. Pairs: (2i, 2i+1), or (i, i + n_rot/2) when `halves`.
   //   a' = fma(a, cos, -(b*sin)),  b' = fma(a, sin, b*cos)

@@ -106,6 +106,69 @@ TEST(Vector, RmsNorm) {
   });
 }
 
+TEST(Vector, LayerNorm) {
+  std::mt19937 rng(9);
+  auto x = random_floats(kSizes, rng);
+  for (float& value : x) value += 3;  // a mean that has to be taken off
+  const auto weight = random_floats(kSizes, rng);
+  const auto bias = random_floats(kSizes, rng);
+  same_everywhere([&](const KernelTable& k, std::size_t n) {
+    auto out = guarded(
+        n, [&](float* o) { k.layer_norm(x.data(), weight.data(), bias.data(), n, 1e-5F, o); });
+    auto plain =
+        guarded(n, [&](float* o) { k.layer_norm(x.data(), nullptr, nullptr, n, 1e-5F, o); });
+    std::vector<float> in_place(x);
+    k.layer_norm(in_place.data(), weight.data(), bias.data(), n, 1e-5F, in_place.data());
+    double mean = 0;
+    for (std::size_t i = 0; i < n; ++i) mean += static_cast<double>(x[i]);
+    mean /= static_cast<double>(n);
+    double squares = 0;
+    for (std::size_t i = 0; i < n; ++i) squares += std::pow(static_cast<double>(x[i]) - mean, 2);
+    const double factor = 1 / std::sqrt(squares / static_cast<double>(n) + 1e-5);
+    for (std::size_t i = 0; i < n; ++i) {
+      const double want = (static_cast<double>(x[i]) - mean) * factor;
+      EXPECT_NEAR(static_cast<double>(plain[i]), want, 5e-6);
+      EXPECT_NEAR(static_cast<double>(out[i]),
+                  want * static_cast<double>(weight[i]) + static_cast<double>(bias[i]), 1e-5);
+      EXPECT_EQ(in_place[i], out[i]);
+    }
+    return n == 0 ? std::vector<float>{} : out;
+  });
+}
+
+TEST(Vector, GeluErf) {
+  const auto x = mixed_values(kSizes, 10);
+  same_everywhere([&](const KernelTable& k, std::size_t n) {
+    return guarded(n, [&](float* o) { k.gelu_erf(x.data(), n, o); });
+  });
+  double worst = 0;
+  for (const KernelTable* k : tables_here()) {
+    std::vector<float> in(16), out(16);
+    for (float at = -16; at < 16; at += 0.011F) {
+      for (std::size_t i = 0; i < 16; ++i) in[i] = at + 0.0007F * static_cast<float>(i);
+      k->gelu_erf(in.data(), 16, out.data());
+      for (std::size_t i = 0; i < 16; ++i) {
+        const auto g = static_cast<double>(in[i]);
+        const double want = 0.5 * g * std::erfc(-g / std::sqrt(2.0));
+        if (std::abs(want) < 1e-36) {  // its factors are subnormal
+          ASSERT_NEAR(static_cast<double>(out[i]), want, 1e-36) << g;
+        } else {
+          worst = std::max(worst, ulps(out[i], want));
+        }
+      }
+    }
+    const float special[] = {kInf, std::nanf(""), 0.0F, -0.0F, -30.0F, -1e30F};
+    k->gelu_erf(special, std::size(special), out.data());
+    EXPECT_EQ(out[0], kInf);
+    EXPECT_TRUE(std::isnan(out[1]));
+    EXPECT_EQ(out[2], 0.0F);
+    EXPECT_EQ(out[4], 0.0F);
+    EXPECT_EQ(out[5], 0.0F);
+  }
+  RecordProperty("worst_ulps", std::to_string(worst));
+  EXPECT_LT(worst, 6);
+}
+
 TEST(Vector, SiluAndGelu) {
   const auto gate = mixed_values(kSizes, 4);
   const auto up = mixed_values(kSizes, 5);

@@ -33,3 +33,26 @@ inline V16 hyperbolic_tangent(V16 x) {
   const V16 large = sub(splat(1.0f), div(splat(2.0f), add(e, splat(1.0f))));
   return with_sign_of(select_less(magnitude, splat(0.625f), small, large), x);
 }
+
+// The part of the standard normal distribution below -a, for a >= 0: e^(-a^2/2) t P(t) with
+// t = 1 / (1 + 0.3 a). Relative error at most 4 ulp; 0 from where it is below every float. NaN
+// stays NaN.
+inline V16 normal_tail(V16 a) {
+  a = min_of(splat(14.4f), a);
+  const V16 square = mul(a, a);
+  const V16 lost = fma(a, a, negate(square));  // by its rounding
+  const V16 e = exponential(mul(square, splat(-0.5f)));
+  const V16 t = div(splat(1.0f), fma(a, splat(0.3f), splat(1.0f)));
+  const V16 w = sub(t, splat(0.593720734f));
+  V16 q = splat(-0.0206226688f);
+  q = fma(q, w, splat(0.00223415159f));
+  q = fma(q, w, splat(0.0441139825f));
+  q = fma(q, w, splat(-0.00949481782f));
+  q = fma(q, w, splat(-0.0907246098f));
+  q = fma(q, w, splat(-0.0109662777f));
+  q = fma(q, w, splat(0.225667089f));
+  q = fma(q, w, splat(0.409496576f));
+  q = fma(q, w, splat(0.399967402f));
+  q = fma(q, w, splat(0.256044984f));
+  return mul(mul(e, fma(lost, splat(-0.5f), splat(1.0f))), mul(t, q));
+}

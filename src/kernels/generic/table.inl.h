@@ -8,10 +8,12 @@ consteval KernelTable make_table(Isa isa, std::string_view name) {
   table.gemm_float = gemm_float;
   table.quantize = quantize;
   table.rms_norm = rms_norm;
+  table.layer_norm = layer_norm;
   table.add = add_vectors;
   table.scale = scale_vector;
   table.silu_mul = silu_mul;
   table.gelu_tanh_mul = gelu_tanh_mul;
+  table.gelu_erf = gelu_erf;
   table.rope = rope;
   table.store_kv = store_kv;
   table.attend = attend;

@@ -35,6 +35,26 @@ inline void rms_norm(const float* x, const float* weight, std::size_t n, float e
   });
 }
 
+inline void layer_norm(const float* x, const float* weight, const float* bias, std::size_t n,
+                       float eps, float* out) noexcept {
+  V16 sum = splat(0.0f);
+  each_vector(n, [&](std::size_t i, std::size_t lanes) { sum = add(sum, load_some(x + i, lanes)); });
+  const V16 mean = splat(sum_lanes(sum) / static_cast<float>(n));
+  V16 squares = splat(0.0f);
+  each_vector(n, [&](std::size_t i, std::size_t lanes) {
+    const V16 a = keep_lanes(sub(load_some(x + i, lanes), mean), 0, lanes, 0.0f);
+    squares = fma(a, a, squares);
+  });
+  const float variance = sum_lanes(squares) / static_cast<float>(n);
+  const V16 factor = splat(1.0f / __builtin_sqrtf(variance + eps));
+  each_vector(n, [&](std::size_t i, std::size_t lanes) {
+    V16 a = mul(sub(load_some(x + i, lanes), mean), factor);
+    if (weight != nullptr) a = mul(a, load_some(weight + i, lanes));
+    if (bias != nullptr) a = add(a, load_some(bias + i, lanes));
+    store_some(out + i, a, lanes);
+  });
+}
+
 inline void add_vectors(const float* a, const float* b, std::size_t n, float* out) noexcept {
   each_vector(n, [&](std::size_t i, std::size_t lanes) {
     store_some(out + i, add(load_some(a + i, lanes), load_some(b + i, lanes)), lanes);
@@ -69,6 +89,15 @@ inline void gelu_tanh_mul(const float* gate, const float* up, std::size_t n, flo
     const V16 cubic = mul(mul(mul(g, g), g), splat(0.044715f));
     const V16 twice = mul(add(g, cubic), splat(1.59576912f));  // 2 sqrt(2/pi)
     store_some(out + i, mul(times_sigmoid(g, twice), load_some(up + i, lanes)), lanes);
+  });
+}
+
+inline void gelu_erf(const float* x, std::size_t n, float* out) noexcept {
+  each_vector(n, [&](std::size_t i, std::size_t lanes) {
+    const V16 a = load_some(x + i, lanes);
+    const V16 tail = normal_tail(absolute(a));
+    const V16 below = select_less(a, splat(0.0f), tail, sub(splat(1.0f), tail));
+    store_some(out + i, mul(a, below), lanes);
   });
 }
 
