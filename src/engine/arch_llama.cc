@@ -1,9 +1,14 @@
 // llama: Llama 1 to 3, Mistral, SmolLM and whatever else is converted under that name. q and k rows
-// were permuted at conversion, so pairs are neighbours.
+// were permuted at conversion, so pairs are neighbours. Mistral 7B v0.1 has a window in all layers.
 #include "engine/model_config.h"
 
 namespace minerva::engine {
 
-Result<ModelConfig> read_llama(const formats::GgufFile& file) { return read_common(file, "llama"); }
+Result<ModelConfig> read_llama(const formats::GgufFile& file) {
+  MINERVA_ASSIGN(ModelConfig config, read_common(file, "llama"));
+  MINERVA_ASSIGN(const std::size_t window, read_window(file, "llama."));
+  for (LayerConfig& layer : config.layers) layer.window = window;
+  return config;
+}
 
 }  // namespace minerva::engine

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <vector>
@@ -27,10 +28,13 @@ struct StepItem {
 
 class Decoder {
  public:
-  // Bounds of one step. More tokens need more scratch memory and change no result.
+  // Bounds of one step. More tokens or rows need more scratch memory and change no result.
   struct Limits {
     std::size_t tokens = kChunkMax;
     std::size_t logits = 64;  // rows of logits
+    // The longest that a sequence may become, which chooses between longrope's factors; 0: the
+    // context that the model was trained for.
+    std::size_t context = 0;
   };
 
   // Memory of its buffers, near enough to plan with.
@@ -59,16 +63,31 @@ class Decoder {
   void prepare(std::span<const StepItem> items);
   void forward(unsigned thread);
   void embed(unsigned thread);
+  // Leaves its result in a branch, which parallel models add together with the feed-forward's.
   void attention(unsigned thread, std::size_t layer);
+  void project(unsigned thread, std::size_t layer);
+  void normalize_whole_rows(unsigned thread, const LayerWeights& w);
   // Stores keys and values, then attends.
   void look_back(unsigned thread, std::size_t layer);
   void rotate_and_store(std::size_t token, std::size_t kv_head, std::size_t layer);
+  void normalize_heads(float* heads, std::size_t first, std::size_t count, const Norm& norm);
   void attend(std::size_t token, std::size_t first_head, std::size_t head_count, std::size_t layer);
   void feed_forward(unsigned thread, std::size_t layer);
-  // residual += branch (normed first where the model does so), then the next norm, quantised.
-  void add_branch(unsigned thread, Output& branch, std::span<const float> post_norm,
-                  std::span<const float> next_norm);
   void output(unsigned thread);
+
+  // A branch of a layer, and the norm of its output if the model has one.
+  struct Branch {
+    Output& out;
+    const Norm& post_norm;
+  };
+  // Adds branches to the residual and leaves what the next matrices read, normed and quantised.
+  // next_norm null: nothing reads it.
+  void add_branches(unsigned thread, std::initializer_list<Branch> branches, const Norm* next_norm);
+  // out = norm(x) of n values, or x itself where there is no norm.
+  void normalize(const Norm& norm, const float* x, std::size_t n, float* out) const;
+  // Panels of out = w * in + bias for the first `count` rows.
+  void multiply(const ActivationBuffer& in, const Linear& w, std::size_t count, Share panels,
+                Output& out) const;
 
   // In a wide step every row belongs to one thread, and others wait for it at rows_barrier(); in a
   // narrow one every thread has all rows for itself.

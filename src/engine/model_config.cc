@@ -4,7 +4,6 @@
 
 #include <array>
 #include <cmath>
-#include <cstring>
 
 namespace minerva::engine {
 namespace {
@@ -16,15 +15,25 @@ constexpr std::uint64_t kLayersMax = 1'024;
 constexpr std::uint64_t kWidthMax = 1 << 20;
 constexpr std::uint64_t kHeadsMax = 4'096;
 constexpr std::uint64_t kHeadDimMax = 4'096;
-constexpr std::uint64_t kContextMax = std::uint64_t{1} << 32;
+constexpr std::uint64_t kWindowMax = 1 << 24;
+constexpr std::uint64_t kPatternMax = 1 << 10;
+// A float holds them, their inverses and their products with any sane number.
+constexpr double kNumberMin = 1e-20;
+constexpr double kNumberMax = 1e20;
 
 struct Architecture {
   std::string_view name;
   Result<ModelConfig> (*read)(const GgufFile&);
 };
 constexpr std::array kArchitectures = {
-    Architecture{"llama", read_llama},
-    Architecture{"gemma3", read_gemma3},
+    Architecture{"llama", read_llama},         Architecture{"mistral3", read_mistral3},
+    Architecture{"qwen2", read_qwen2},         Architecture{"qwen3", read_qwen3},
+    Architecture{"gemma2", read_gemma2},       Architecture{"gemma3", read_gemma3},
+    Architecture{"phi3", read_phi3},           Architecture{"granite", read_granite},
+    Architecture{"command-r", read_command_r}, Architecture{"cohere2", read_cohere2},
+    Architecture{"olmo2", read_olmo2},         Architecture{"smollm3", read_smollm3},
+    Architecture{"stablelm", read_stablelm},   Architecture{"starcoder2", read_starcoder2},
+    Architecture{"glm4", read_glm4},
 };
 
 Result<std::size_t> count(const GgufFile& file, const std::string& key, std::uint64_t max) {
@@ -36,59 +45,30 @@ Result<std::size_t> count(const GgufFile& file, const std::string& key, std::uin
   return static_cast<std::size_t>(value);
 }
 
-// A count that may be missing.
-Result<std::size_t> count_or(const GgufFile& file, const std::string& key, std::uint64_t max,
-                             std::size_t otherwise) {
-  if (!file.has(key)) return otherwise;
-  return count(file, key, max);
+Result<float> positive_float(const GgufFile& file, const std::string& key, double otherwise) {
+  MINERVA_ASSIGN(const double value, read_positive(file, key, otherwise));
+  return static_cast<float>(value);
 }
 
-Result<double> positive_or(const GgufFile& file, const std::string& key, double otherwise) {
-  if (!file.has(key)) return otherwise;
-  MINERVA_ASSIGN(const double value, file.get_float(key));
-  if (!std::isfinite(value) || value <= 0) {
-    return fail(ErrorCode::InvalidModel, fmt::format("{} is {}, not a positive number", key, value),
-                key);
-  }
-  return value;
+// Scales of granite, gemma2 and others; each is 1 or off where the file has none.
+Result<void> read_scales(const GgufFile& file, const std::string& prefix, ModelConfig& config) {
+  const double scale = 1 / std::sqrt(static_cast<double>(config.head_dim));
+  MINERVA_ASSIGN(config.attention_scale, positive_float(file, prefix + "attention.scale", scale));
+  MINERVA_ASSIGN(config.embedding_scale, positive_float(file, prefix + "embedding_scale", 1));
+  MINERVA_ASSIGN(config.residual_scale, positive_float(file, prefix + "residual_scale", 1));
+  return {};
 }
 
-Result<void> read_rope_scaling(const GgufFile& file, const std::string& prefix, RopeConfig& rope) {
-  const std::string key = prefix + "rope.scaling.type";
-  if (!file.has(key)) {
-    MINERVA_ASSIGN(const double linear, positive_or(file, prefix + "rope.scale_linear", 1));
-    rope.frequency_scale = 1 / linear;
-    return {};
-  }
-  MINERVA_ASSIGN(const std::string_view type, file.get_string(key));
-  if (type == "none") return {};
-  if (type == "linear") {
-    MINERVA_ASSIGN(const double factor, positive_or(file, prefix + "rope.scaling.factor", 1));
-    rope.frequency_scale = 1 / factor;
-    return {};
+// A window that the architecture's graph does not have would be dropped in silence.
+Result<void> refuse_unused_window(const GgufFile& file, const ModelConfig& config) {
+  MINERVA_ASSIGN(const std::size_t window, read_window(file, config.architecture + "."));
+  if (window == 0 || window >= config.trained_context) return {};
+  for (const LayerConfig& layer : config.layers) {
+    if (layer.window != 0) return {};
   }
   return fail(ErrorCode::Unsupported,
-              fmt::format("{} is \"{}\"; this engine runs none and linear", key, type), key);
-}
-
-// Llama 3.1 and later keep a divisor for each pair's frequency in a tensor.
-Result<void> read_rope_factors(const GgufFile& file, RopeConfig& rope) {
-  const formats::GgufTensor* tensor = file.find_tensor("rope_freqs.weight");
-  if (tensor == nullptr) return {};
-  if (tensor->type != formats::DType::F32 || tensor->elements() != rope.n_rot / 2) {
-    return fail(ErrorCode::InvalidModel,
-                fmt::format("rope_freqs.weight has {} values, expected {} of F32",
-                            tensor->elements(), rope.n_rot / 2));
-  }
-  rope.factors.resize(rope.n_rot / 2);
-  std::memcpy(rope.factors.data(), tensor->data.data(), tensor->data.size());
-  for (const float factor : rope.factors) {
-    if (!std::isfinite(factor) || factor <= 0) {
-      return fail(ErrorCode::InvalidModel,
-                  fmt::format("rope_freqs.weight holds {}, not a positive number", factor));
-    }
-  }
-  return {};
+              fmt::format("{}.attention.sliding_window is {}; this engine's {} graph has no window",
+                          config.architecture, window, config.architecture));
 }
 
 Result<std::size_t> vocabulary_size(const GgufFile& file) {
@@ -108,8 +88,60 @@ Result<std::size_t> vocabulary_size(const GgufFile& file) {
 
 }  // namespace
 
-Result<ModelConfig> read_common(const GgufFile& file, std::string_view architecture) {
+Result<std::size_t> read_count(const GgufFile& file, const std::string& key, std::uint64_t max,
+                               std::size_t otherwise) {
+  if (!file.has(key)) return otherwise;
+  return count(file, key, max);
+}
+
+Result<double> read_positive(const GgufFile& file, const std::string& key, double otherwise) {
+  if (!file.has(key)) return otherwise;
+  MINERVA_ASSIGN(const double value, file.get_float(key));
+  if (!(value >= kNumberMin && value <= kNumberMax)) {  // NaN is neither
+    return fail(ErrorCode::InvalidModel,
+                fmt::format("{} is {}, not a positive number from {} to {}", key, value, kNumberMin,
+                            kNumberMax),
+                key);
+  }
+  return value;
+}
+
+Result<std::size_t> read_window(const GgufFile& file, const std::string& prefix) {
+  const std::string key = prefix + "attention.sliding_window";
+  MINERVA_ASSIGN(const std::uint64_t window, file.get_uint_or(key, 0));
+  if (window > kWindowMax) {
+    return fail(ErrorCode::InvalidModel,
+                fmt::format("{} is {}, outside 0 to {}", key, window, kWindowMax), key);
+  }
+  return static_cast<std::size_t>(window);
+}
+
+Result<void> set_windows(const GgufFile& file, std::size_t pattern, ModelConfig& config) {
+  const std::string prefix = config.architecture + ".";
+  MINERVA_ASSIGN(const std::size_t window, read_window(file, prefix));
+  if (window == 0) {
+    return fail(
+        ErrorCode::InvalidModel,
+        fmt::format("{}attention.sliding_window is missing or 0; most layers need it", prefix),
+        prefix + "attention.sliding_window");
+  }
+  MINERVA_ASSIGN(
+      const std::size_t every,
+      read_count(file, prefix + "attention.sliding_window_pattern", kPatternMax, pattern));
+  for (std::size_t i = 0; i < config.layers.size(); ++i) {
+    config.layers[i].window = (i + 1) % every == 0 ? 0 : window;
+  }
+  return {};
+}
+
+bool has_layer_tensor(const GgufFile& file, std::string_view name) {
+  return file.find_tensor("blk.0." + std::string(name)) != nullptr;
+}
+
+Result<ModelConfig> read_common(const GgufFile& file, std::string_view architecture,
+                                NormKind norm) {
   ModelConfig config;
+  config.norm = norm;
   config.architecture = architecture;
   const std::string prefix = std::string(architecture) + ".";
   if (auto name = file.get_string("general.name")) config.name = *name;
@@ -120,7 +152,7 @@ Result<ModelConfig> read_common(const GgufFile& file, std::string_view architect
   MINERVA_ASSIGN(config.trained_context, count(file, prefix + "context_length", kContextMax));
   MINERVA_ASSIGN(config.heads, count(file, prefix + "attention.head_count", kHeadsMax));
   MINERVA_ASSIGN(config.kv_heads,
-                 count_or(file, prefix + "attention.head_count_kv", kHeadsMax, config.heads));
+                 read_count(file, prefix + "attention.head_count_kv", kHeadsMax, config.heads));
   if (config.heads % config.kv_heads != 0) {
     return fail(ErrorCode::InvalidModel,
                 fmt::format("{}attention.head_count is {}, not a multiple of head_count_kv, {}",
@@ -131,34 +163,22 @@ Result<ModelConfig> read_common(const GgufFile& file, std::string_view architect
                 fmt::format("{}embedding_length is {}, not a multiple of attention.head_count, {}",
                             prefix, config.width, config.heads));
   }
-  MINERVA_ASSIGN(config.head_dim, count_or(file, prefix + "attention.key_length", kHeadDimMax,
-                                           config.width / config.heads));
+  MINERVA_ASSIGN(config.head_dim, read_count(file, prefix + "attention.key_length", kHeadDimMax,
+                                             config.width / config.heads));
   MINERVA_ASSIGN(const std::size_t value_dim,
-                 count_or(file, prefix + "attention.value_length", kHeadDimMax, config.head_dim));
+                 read_count(file, prefix + "attention.value_length", kHeadDimMax, config.head_dim));
   if (value_dim != config.head_dim || config.head_dim % 16 != 0) {
     return fail(ErrorCode::Unsupported,
                 fmt::format("heads of {} key and {} value dimensions; this engine runs equal ones "
                             "that are multiples of 16",
                             config.head_dim, value_dim));
   }
-  MINERVA_ASSIGN(const double eps,
-                 positive_or(file, prefix + "attention.layer_norm_rms_epsilon", 1e-5));
-  config.norm_eps = static_cast<float>(eps);
-  config.attention_scale = static_cast<float>(1 / std::sqrt(static_cast<double>(config.head_dim)));
+  const char* eps =
+      norm == NormKind::Rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
+  MINERVA_ASSIGN(config.norm_eps, positive_float(file, prefix + eps, 1e-5));
+  MINERVA_TRY(read_scales(file, prefix, config));
   MINERVA_ASSIGN(config.vocabulary, vocabulary_size(file));
-
-  RopeConfig rope;
-  MINERVA_ASSIGN(rope.n_rot,
-                 count_or(file, prefix + "rope.dimension_count", kHeadDimMax, config.head_dim));
-  if (rope.n_rot % 2 != 0 || rope.n_rot > config.head_dim) {
-    return fail(ErrorCode::InvalidModel,
-                fmt::format("{}rope.dimension_count is {}; it must be even and at most the head's "
-                            "dimension, {}",
-                            prefix, rope.n_rot, config.head_dim));
-  }
-  MINERVA_ASSIGN(rope.base, positive_or(file, prefix + "rope.freq_base", 10'000));
-  MINERVA_TRY(read_rope_scaling(file, prefix, rope));
-  MINERVA_TRY(read_rope_factors(file, rope));
+  MINERVA_ASSIGN(RopeConfig rope, read_rope(file, prefix, config.head_dim));
   config.ropes.push_back(std::move(rope));
   config.layers.resize(layers);
 
@@ -186,8 +206,13 @@ Result<ModelConfig> read_config(const GgufFile& file) {
   MINERVA_ASSIGN(const std::string_view name, file.get_string("general.architecture"));
   std::string known;
   for (const Architecture& architecture : kArchitectures) {
-    if (architecture.name == name) return architecture.read(file);
-    known += (known.empty() ? "" : ", ") + std::string(architecture.name);
+    if (architecture.name != name) {
+      known += (known.empty() ? "" : ", ") + std::string(architecture.name);
+      continue;
+    }
+    MINERVA_ASSIGN(ModelConfig config, architecture.read(file));
+    MINERVA_TRY(refuse_unused_window(file, config));
+    return config;
   }
   return fail(ErrorCode::Unsupported,
               fmt::format("the model's architecture is \"{}\"; this engine runs {}", name, known),

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,22 +16,55 @@
 namespace minerva::engine {
 
 enum class Activation : std::uint8_t { Silu, GeluTanh };
+enum class NormKind : std::uint8_t { Rms, Layer };
+
+// Which values of q and k a norm before RoPE takes together.
+enum class QkNorm : std::uint8_t {
+  None,
+  Head,      // each head's, with the same weights for all: [head_dim]
+  EachHead,  // each head's, with weights of its own: [heads][head_dim]
+  Whole,     // all heads' as one vector: [heads * head_dim]
+};
+
+// YaRN: pairs that turn often in the original context keep their frequency, those that turn less
+// than once are interpolated by `factor`, the ones between are mixed.
+struct YarnConfig {
+  double factor = 1;
+  double original_context = 0;
+  double beta_fast = 32;    // turns in the original context from which a pair is kept
+  double beta_slow = 1;     // turns below which it is interpolated in full
+  bool whole_pairs = true;  // the ramp's ends are rounded outwards to whole pairs
+};
 
 // Rotary position embedding of a set of layers. The angle of pair i at position p is
 //   p * frequency_scale * base^(-2i/n_rot) / factors[i]      (factors empty: 1)
+// with yarn's mix of interpolated and kept frequencies, where there is one.
 struct RopeConfig {
   double base = 10'000;
   double frequency_scale = 1;
   std::size_t n_rot = 0;  // values of a head that rotate; the rest pass through
   bool halves = false;    // pairs are (i, i + n_rot/2) rather than (2i, 2i+1)
+  double magnitude = 1;   // multiplies every cosine and sine
   std::vector<float> factors;
+  // longrope: the factors of contexts longer than original_context. A model has one context for as
+  // long as it is loaded, and with it one set of factors for all positions.
+  std::vector<float> long_factors;
+  std::size_t original_context = 0;
+  std::optional<YarnConfig> yarn;
 };
+
+inline constexpr std::size_t kNoRope = ~std::size_t{0};
 
 struct LayerConfig {
   std::size_t window = 0;  // tokens an attention sees back, itself included; 0: all
-  std::size_t rope = 0;    // index into ModelConfig::ropes
+  std::size_t rope = 0;    // index into ModelConfig::ropes, or kNoRope
 };
 
+// A decoder, put together from traits: x is the residual stream, A attention, F the feed-forward, n
+// the norms that the flags ask for (else nothing).
+//   x += residual_scale * n_post(A(n_pre(x)));  x += residual_scale * n_post(F(n_pre(x)))
+//   parallel:  x += residual_scale * A(n_pre(x)) + residual_scale * F(the same n_pre(x))
+// Biases belong to the weights: a matrix has one where the file has one (model.h).
 struct ModelConfig {
   std::string architecture;
   std::string name;
@@ -41,16 +75,27 @@ struct ModelConfig {
   std::size_t ff_width = 0;
   std::size_t vocabulary = 0;
   std::size_t trained_context = 0;
+  NormKind norm = NormKind::Rms;
   float norm_eps = 1e-5F;
+  bool pre_norms = true;    // of both branches' input
+  bool post_norms = false;  // of both branches' output
+  bool parallel = false;
+  QkNorm qk_norm = QkNorm::None;
   float attention_scale = 1;
   float attention_softcap = 0;  // 0: none
-  float logit_softcap = 0;      // 0: none
-  float embedding_scale = 1;
+  // Position p's q is multiplied by 1 + scale * ln(1 + floor(p / length)).
+  float temperature_scale = 0;
+  std::size_t temperature_length = 0;  // 0: none
+  bool gated = true;                   // activation(gate) * up, else activation(up)
   Activation activation = Activation::Silu;
-  bool qk_norm = false;     // RMS norm of each head's q and k before RoPE
-  bool post_norms = false;  // RMS norm of attention's and the feed-forward's output
+  float embedding_scale = 1;
+  float residual_scale = 1;
+  float logit_scale = 1;
+  float logit_softcap = 0;  // 0: none
   std::vector<RopeConfig> ropes;
   std::vector<LayerConfig> layers;
+  // Tensors that every layer must have although the graph could do without: biases, mostly.
+  std::vector<std::string_view> required;
 };
 
 Result<ModelConfig> read_config(const formats::GgufFile& file);
@@ -59,9 +104,42 @@ Result<ModelConfig> read_config(const formats::GgufFile& file);
 std::span<const std::string_view> supported_architectures();
 
 // --- for arch_*.cc ---
-// What every decoder's metadata says: counts, widths, epsilon, one rope, full attention everywhere.
-Result<ModelConfig> read_common(const formats::GgufFile& file, std::string_view architecture);
+inline constexpr std::uint64_t kContextMax = std::uint64_t{1} << 32;
+// What every decoder's metadata says: counts, widths, epsilon, scales, one rope, full attention
+// everywhere.
+Result<ModelConfig> read_common(const formats::GgufFile& file, std::string_view architecture,
+                                NormKind norm = NormKind::Rms);
+// A count from 1 to max, or `otherwise` where the key is missing.
+Result<std::size_t> read_count(const formats::GgufFile& file, const std::string& key,
+                               std::uint64_t max, std::size_t otherwise);
+// A number over 0 of a sane size, or `otherwise` where the key is missing.
+Result<double> read_positive(const formats::GgufFile& file, const std::string& key,
+                             double otherwise);
+// PREFIX.attention.sliding_window; 0 where it is missing or 0.
+Result<std::size_t> read_window(const formats::GgufFile& file, const std::string& prefix);
+// The file's window in all layers but every `pattern`-th (the key sliding_window_pattern may say
+// another one), which see all. A window that is missing is an error.
+Result<void> set_windows(const formats::GgufFile& file, std::size_t pattern, ModelConfig& config);
+// The rope of PREFIX's keys and of the factor tensors (rope_config.cc).
+Result<RopeConfig> read_rope(const formats::GgufFile& file, const std::string& prefix,
+                             std::size_t head_dim);
+// Whether the first layer has this tensor: some traits are not in the metadata.
+bool has_layer_tensor(const formats::GgufFile& file, std::string_view name);
+
 Result<ModelConfig> read_llama(const formats::GgufFile& file);
+Result<ModelConfig> read_mistral3(const formats::GgufFile& file);
+Result<ModelConfig> read_qwen2(const formats::GgufFile& file);
+Result<ModelConfig> read_qwen3(const formats::GgufFile& file);
+Result<ModelConfig> read_gemma2(const formats::GgufFile& file);
 Result<ModelConfig> read_gemma3(const formats::GgufFile& file);
+Result<ModelConfig> read_phi3(const formats::GgufFile& file);
+Result<ModelConfig> read_granite(const formats::GgufFile& file);
+Result<ModelConfig> read_command_r(const formats::GgufFile& file);
+Result<ModelConfig> read_cohere2(const formats::GgufFile& file);
+Result<ModelConfig> read_olmo2(const formats::GgufFile& file);
+Result<ModelConfig> read_smollm3(const formats::GgufFile& file);
+Result<ModelConfig> read_stablelm(const formats::GgufFile& file);
+Result<ModelConfig> read_starcoder2(const formats::GgufFile& file);
+Result<ModelConfig> read_glm4(const formats::GgufFile& file);
 
 }  // namespace minerva::engine

@@ -1,6 +1,9 @@
 #include "engine/rope_angles.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numbers>
+#include <span>
 
 namespace minerva::engine {
 
@@ -49,12 +52,43 @@ void sin_cos(double x, double& sin, double& cos) {
   }
 }
 
-RopeAngles::RopeAngles(const RopeConfig& config) : frequencies_(config.n_rot / 2) {
+namespace {
+
+// The pair that turns so often in YaRN's original context; a real number, and maybe no pair at all.
+double pair_of(double turns, const RopeConfig& rope, const YarnConfig& yarn) {
+  return static_cast<double>(rope.n_rot) *
+         std::log(yarn.original_context / (turns * 2 * std::numbers::pi)) /
+         (2 * std::log(rope.base));
+}
+
+void apply_yarn(const RopeConfig& rope, const YarnConfig& yarn, std::span<double> frequencies) {
+  double low = pair_of(yarn.beta_fast, rope, yarn);
+  double high = pair_of(yarn.beta_slow, rope, yarn);
+  if (yarn.whole_pairs) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, static_cast<double>(rope.n_rot - 1));
+  const double length = std::max(high - low, 0.001);
+  for (std::size_t i = 0; i < frequencies.size(); ++i) {
+    const double interpolated = std::clamp((static_cast<double>(i) - low) / length, 0.0, 1.0);
+    frequencies[i] *= 1 - interpolated + interpolated / yarn.factor;
+  }
+}
+
+}  // namespace
+
+RopeAngles::RopeAngles(const RopeConfig& config, std::size_t context)
+    : magnitude_(config.magnitude), frequencies_(config.n_rot / 2) {
+  const bool is_long = !config.long_factors.empty() && context > config.original_context;
+  const std::vector<float>& factors = is_long ? config.long_factors : config.factors;
   for (std::size_t i = 0; i < frequencies_.size(); ++i) {
     const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(config.n_rot);
     frequencies_[i] = config.frequency_scale * std::pow(config.base, exponent);
-    if (!config.factors.empty()) frequencies_[i] /= static_cast<double>(config.factors[i]);
+    if (!factors.empty()) frequencies_[i] /= static_cast<double>(factors[i]);
   }
+  if (config.yarn) apply_yarn(config, *config.yarn, frequencies_);
 }
 
 void RopeAngles::at(std::size_t position, float* cos, float* sin) const {
@@ -62,8 +96,8 @@ void RopeAngles::at(std::size_t position, float* cos, float* sin) const {
     double s = 0;
     double c = 0;
     sin_cos(static_cast<double>(position) * frequencies_[i], s, c);
-    cos[i] = static_cast<float>(c);
-    sin[i] = static_cast<float>(s);
+    cos[i] = static_cast<float>(magnitude_ * c);
+    sin[i] = static_cast<float>(magnitude_ * s);
   }
 }
 

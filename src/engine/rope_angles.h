@@ -11,13 +11,15 @@ namespace minerva::engine {
 
 class RopeAngles {
  public:
-  explicit RopeAngles(const RopeConfig& config);
+  // `context`: the longest that a sequence may become; it chooses between longrope's factors.
+  RopeAngles(const RopeConfig& config, std::size_t context);
 
   std::size_t pairs() const { return frequencies_.size(); }
-  // cos and sin of every pair's angle at this position: [pairs] each.
+  // cos and sin of every pair's angle at this position, times the magnitude: [pairs] each.
   void at(std::size_t position, float* cos, float* sin) const;
 
  private:
+  double magnitude_;
   std::vector<double> frequencies_;
 };
 

@@ -27,7 +27,7 @@ TEST(RopeAngles, SinCosAgreeWithTheLibrary) {
 
 TEST(RopeAngles, FollowsBaseScaleAndFactors) {
   RopeConfig config{.base = 100, .frequency_scale = 0.5, .n_rot = 4, .factors = {1, 4}};
-  const RopeAngles angles(config);
+  const RopeAngles angles(config, 0);
   ASSERT_EQ(angles.pairs(), 2u);
   float cos[2];
   float sin[2];

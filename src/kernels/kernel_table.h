@@ -86,13 +86,13 @@ struct KernelTable {
   // order. weight may be null (all ones). out may be x.
   void (*rms_norm)(const float* x, const float* weight, std::size_t n, float eps,
                    float* out) noexcept = nullptr;
-  // out[i] = (x[i] - mean) * (1 / sqrt(variance + eps)) * weight[i] + bias[i], each step rounded, the
-  // variance being the mean of (x[i] - mean)^2. weight and bias may be null. out may be x.
+  // out[i] = (x[i] - mean) * (1 / sqrt(variance + eps)) * weight[i] + bias[i], each step rounded,
+  // the variance being the mean of (x[i] - mean)^2. weight and bias may be null. out may be x.
   void (*layer_norm)(const float* x, const float* weight, const float* bias, std::size_t n,
                      float eps, float* out) noexcept = nullptr;
   void (*add)(const float* a, const float* b, std::size_t n, float* out) noexcept = nullptr;
   void (*scale)(const float* x, float by, std::size_t n, float* out) noexcept = nullptr;
-  // out = activation(gate) * up.
+  // out = activation(gate) * up. up may be null (all ones).
   void (*silu_mul)(const float* gate, const float* up, std::size_t n,
                    float* out) noexcept = nullptr;
   // tanh form: 0.5 g (1 + tanh(u)) with u = sqrt(2/pi) (g + 0.044715 g^3), computed as the same

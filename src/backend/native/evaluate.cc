@@ -33,7 +33,7 @@ class Scorer {
     MINERVA_ASSIGN(scorer->kv_, engine::KvPool::create(std::move(layout), bytes, window));
     scorer->decoder_ = std::make_unique<engine::Decoder>(
         scorer->model_, *scorer->kv_, pool, kernels,
-        engine::Decoder::Limits{.tokens = kLogitRows, .logits = kLogitRows});
+        engine::Decoder::Limits{.tokens = kLogitRows, .logits = kLogitRows, .context = window});
     return scorer;
   }
 

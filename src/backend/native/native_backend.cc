@@ -156,6 +156,7 @@ Result<void> NativeBackend::load_model(const ModelSpec& spec, std::size_t contex
 
   engine::Decoder::Limits limits;
   limits.tokens = std::min(options_.schedule.tokens, engine::kChunkMax);
+  limits.context = next->context;
   next->work_bytes = engine::Decoder::work_bytes(config, limits);
   auto decoder = std::make_unique<engine::Decoder>(next->model, *next->kv, pool_, kernels_, limits);
   engine::Batcher::Options batching;

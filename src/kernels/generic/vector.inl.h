@@ -76,10 +76,14 @@ inline void divide_vector(const float* acc, float sum, std::size_t n, float* out
 // a / (1 + e^-b)
 inline V16 times_sigmoid(V16 a, V16 b) { return div(a, add(splat(1.0f), exponential(negate(b)))); }
 
+inline V16 times_up(V16 a, const float* up, std::size_t i, std::size_t lanes) {
+  return up == nullptr ? a : mul(a, load_some(up + i, lanes));
+}
+
 inline void silu_mul(const float* gate, const float* up, std::size_t n, float* out) noexcept {
   each_vector(n, [&](std::size_t i, std::size_t lanes) {
     const V16 g = load_some(gate + i, lanes);
-    store_some(out + i, mul(times_sigmoid(g, g), load_some(up + i, lanes)), lanes);
+    store_some(out + i, times_up(times_sigmoid(g, g), up, i, lanes), lanes);
   });
 }
 
@@ -88,7 +92,7 @@ inline void gelu_tanh_mul(const float* gate, const float* up, std::size_t n, flo
     const V16 g = load_some(gate + i, lanes);
     const V16 cubic = mul(mul(mul(g, g), g), splat(0.044715f));
     const V16 twice = mul(add(g, cubic), splat(1.59576912f));  // 2 sqrt(2/pi)
-    store_some(out + i, mul(times_sigmoid(g, twice), load_some(up + i, lanes)), lanes);
+    store_some(out + i, times_up(times_sigmoid(g, twice), up, i, lanes), lanes);
   });
 }
 

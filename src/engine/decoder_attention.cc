@@ -1,0 +1,198 @@
+// The Decoder's attention: projections, RoPE, the KV cache, and the look back.
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "engine/decoder.h"
+#include "engine/decoder_scratch.h"
+
+namespace minerva::engine {
+namespace {
+
+constexpr std::size_t kPagesPerRange = kernels::kRangePositions / kPage;
+
+}  // namespace
+
+void Decoder::attention(unsigned thread, std::size_t layer) {
+  const ModelConfig& c = model_->config();
+  const LayerWeights& w = model_->layer(layer);
+  const std::size_t count = s_->tokens.size();
+  Rows& r = rows(thread);
+
+  project(thread, layer);
+  pool_.barrier();  // q, k and v are complete
+
+  if (c.qk_norm == QkNorm::Whole) normalize_whole_rows(thread, w);
+  look_back(thread, layer);
+  pool_.barrier();  // attended is complete
+
+  const Share tokens = rows_of(count, thread);
+  r.attended.quantize(k_, count, tokens.begin, tokens.end, s_->attended.values.data(),
+                      s_->attended.stride);
+  rows_barrier();
+
+  multiply(r.attended, w.attention_out, count,
+           share_of(w.attention_out.weight.panels(), thread, pool_.size()), s_->attention_branch);
+  if (c.parallel) return;  // the feed-forward's barriers come before anybody reads the branch
+  pool_.barrier();         // the branch is complete
+  add_branches(thread, {{s_->attention_branch, w.post_attention_norm}}, &w.ff_norm);
+}
+
+void Decoder::project(unsigned thread, std::size_t layer) {
+  const LayerWeights& w = model_->layer(layer);
+  struct Target {
+    const Linear* linear;
+    Output* out;
+  };
+  const std::array targets = {Target{&w.q, &s_->q}, Target{&w.k, &s_->k}, Target{&w.v, &s_->v}};
+  std::size_t panels = 0;
+  for (const Target& t : targets) panels += t.linear->weight.panels();
+  // The three matrices' panels are shared out as one run.
+  const Share mine = share_of(panels, thread, pool_.size());
+  std::size_t first = 0;
+  for (const Target& t : targets) {
+    const std::size_t begin = std::max(mine.begin, first);
+    const std::size_t end = std::min(mine.end, first + t.linear->weight.panels());
+    if (begin < end) {
+      multiply(rows(thread).normed, *t.linear, s_->tokens.size(), {begin - first, end - first},
+               *t.out);
+    }
+    first += t.linear->weight.panels();
+  }
+}
+
+void Decoder::normalize_whole_rows(unsigned thread, const LayerWeights& w) {
+  const Share mine = share_of(s_->tokens.size(), thread, pool_.size());
+  for (std::size_t t = mine.begin; t < mine.end; ++t) {
+    normalize(w.q_norm, s_->q.row(t), w.q_norm.weight.size(), s_->q.row(t));
+    normalize(w.k_norm, s_->k.row(t), w.k_norm.weight.size(), s_->k.row(t));
+  }
+  pool_.barrier();  // every row is normed
+}
+
+void Decoder::look_back(unsigned thread, std::size_t layer) {
+  const ModelConfig& c = model_->config();
+  const std::size_t count = s_->tokens.size();
+  const std::size_t group = c.heads / c.kv_heads;
+  if (narrow() && c.kv_heads >= pool_.size()) {
+    // A thread that keeps to its KV heads waits for nobody between storing and reading them.
+    const Share mine = share_of(c.kv_heads, thread, pool_.size());
+    for (std::size_t h = mine.begin; h < mine.end; ++h) {
+      for (std::size_t t = 0; t < count; ++t) rotate_and_store(t, h, layer);
+      for (std::size_t t = 0; t < count; ++t) attend(t, h * group, group, layer);
+    }
+    return;
+  }
+  const Share stores = share_of(count * c.kv_heads, thread, pool_.size());
+  for (std::size_t i = stores.begin; i < stores.end; ++i) {
+    rotate_and_store(i / c.kv_heads, i % c.kv_heads, layer);
+  }
+  pool_.barrier();  // every token's keys and values are in their pages
+  // With few tokens and KV heads the unit of work is a single head, else a KV head's group.
+  const std::size_t unit = narrow() ? 1 : group;
+  const std::size_t units = c.heads / unit;
+  const Share work = share_of(count * units, thread, pool_.size());
+  for (std::size_t i = work.begin; i < work.end; ++i) {
+    attend(i / units, i % units * unit, unit, layer);
+  }
+}
+
+void Decoder::normalize_heads(float* heads, std::size_t first, std::size_t count,
+                              const Norm& norm) {
+  const ModelConfig& c = model_->config();
+  for (std::size_t h = 0; h < count; ++h) {
+    float* head = heads + h * c.head_dim;
+    const std::size_t own = c.qk_norm == QkNorm::EachHead ? first + h : 0;
+    const float* weight = norm.weight.data() + own * c.head_dim;
+    if (c.norm == NormKind::Rms) {
+      k_.rms_norm(head, weight, c.head_dim, c.norm_eps, head);
+    } else {
+      const float* bias = norm.bias.empty() ? nullptr : norm.bias.data() + own * c.head_dim;
+      k_.layer_norm(head, weight, bias, c.head_dim, c.norm_eps, head);
+    }
+  }
+}
+
+void Decoder::rotate_and_store(std::size_t token, std::size_t kv_head, std::size_t layer) {
+  const ModelConfig& c = model_->config();
+  const LayerWeights& w = model_->layer(layer);
+  const std::size_t group = c.heads / c.kv_heads;
+  float* q = s_->q.row(token) + kv_head * group * c.head_dim;
+  float* k = s_->k.row(token) + kv_head * c.head_dim;
+  if (c.qk_norm == QkNorm::Head || c.qk_norm == QkNorm::EachHead) {
+    normalize_heads(q, kv_head * group, group, w.q_norm);
+    normalize_heads(k, kv_head, 1, w.k_norm);
+  }
+  if (const std::size_t rope = c.layers[layer].rope; rope != kNoRope) {
+    const std::size_t pairs = ropes_[rope].pairs();
+    const float* cos = s_->cos[rope].data() + token * pairs;
+    const float* sin = s_->sin[rope].data() + token * pairs;
+    const bool halves = c.ropes[rope].halves;
+    k_.rope(q, group, c.head_dim, 2 * pairs, cos, sin, halves);
+    k_.rope(k, 1, c.head_dim, 2 * pairs, cos, sin, halves);
+  }
+  if (c.temperature_length != 0) k_.scale(q, s_->temperatures[token], group * c.head_dim, q);
+
+  const Token& at = s_->tokens[token];
+  const KvLayout& layout = kv_.layout();
+  const std::size_t pages = layout.group_of(layer);
+  std::uint16_t* page = kv_.writable_page(pages, at.kv->tables[pages][at.position / kPage]);
+  k_.store_kv(k, s_->v.row(token) + kv_head * c.head_dim, c.head_dim, at.position % kPage,
+              page + layout.k_offset(layer, kv_head), page + layout.v_offset(layer, kv_head));
+}
+
+void Decoder::attend(std::size_t token, std::size_t first_head, std::size_t head_count,
+                     std::size_t layer) {
+  constexpr std::size_t kRange = kernels::kRangePositions;
+  constexpr std::size_t kHeadsMax = 64;
+  const ModelConfig& c = model_->config();
+  const Token& at = s_->tokens[token];
+  const std::size_t kv_head = first_head / (c.heads / c.kv_heads);
+  const std::size_t group = kv_.layout().group_of(layer);
+  const std::vector<PageId>& table = at.kv->tables[group];
+  const std::size_t end = at.position + 1;
+  const std::size_t window = c.layers[layer].window;
+  const std::size_t first = window == 0 || end <= window ? 0 : end - window;
+
+  // Heads in bundles, so that their running state has a fixed size.
+  for (std::size_t h0 = 0; h0 < head_count; h0 += kHeadsMax) {
+    const std::size_t heads = std::min(kHeadsMax, head_count - h0);
+    const std::size_t head = first_head + h0;
+    std::array<float, kHeadsMax> max;
+    std::array<float, kHeadsMax> sum;
+    max.fill(-std::numeric_limits<float>::infinity());
+    sum.fill(0);
+    float* acc = s_->attended.row(token) + head * c.head_dim;
+    std::fill_n(acc, heads * c.head_dim, 0.0F);
+
+    std::array<kernels::KvPage, kPagesPerRange> pages;
+    for (std::size_t range = first / kRange; range * kRange < end; ++range) {
+      const std::size_t origin = range * kRange;
+      for (std::size_t i = 0; i < kPagesPerRange; ++i) {
+        const std::size_t index = origin / kPage + i;
+        pages[i] = {};
+        if (index >= table.size() || table[index] == kNoPage) continue;
+        const std::uint16_t* page = kv_.page(group, table[index]);
+        pages[i] = {page + kv_.layout().k_offset(layer, kv_head),
+                    page + kv_.layout().v_offset(layer, kv_head)};
+      }
+      k_.attend({.q = s_->q.row(token) + head * c.head_dim,
+                 .heads = heads,
+                 .head_dim = c.head_dim,
+                 .pages = pages.data(),
+                 .first = std::max(first, origin) - origin,
+                 .end = std::min(end - origin, kRange),
+                 .scale = c.attention_scale,
+                 .softcap = c.attention_softcap,
+                 .max = max.data(),
+                 .sum = sum.data(),
+                 .acc = acc});
+    }
+    for (std::size_t h = 0; h < heads; ++h) {
+      float* out = acc + h * c.head_dim;
+      k_.divide(out, sum[h], c.head_dim, out);
+    }
+  }
+}
+
+}  // namespace minerva::engine

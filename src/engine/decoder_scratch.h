@@ -1,0 +1,59 @@
+// What a step of the Decoder writes; for decoder*.cc only.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "engine/decoder.h"
+
+namespace minerva::engine {
+
+// Up to so many tokens a step is narrow: every thread computes all rows' norms and quantisation for
+// itself, in buffers of its own. That costs a microsecond and saves half of the barriers, which
+// cost as much each.
+inline constexpr std::size_t kNarrow = 4;
+
+// An output for every token: rows of `stride` floats.
+struct Decoder::Output {
+  Output(std::size_t tokens, std::size_t rows)
+      : stride((rows + kernels::kPanelRows - 1) / kernels::kPanelRows * kernels::kPanelRows),
+        values(tokens * stride) {}
+  float* row(std::size_t token) { return values.data() + token * stride; }
+  std::size_t stride;
+  std::vector<float> values;
+};
+
+// One row of a step.
+struct Decoder::Token {
+  TokenId id;
+  SequenceKv* kv;
+  std::size_t position;
+};
+
+// What belongs to rows (tokens) rather than to a matrix's outputs.
+struct Decoder::Rows {
+  Rows(const Model& model, std::size_t tokens, std::size_t logits);
+
+  Output residual;
+  ActivationBuffer normed, attended, activated, final_normed;
+  std::vector<float> branch;  // one row, while its norm is taken
+};
+
+// Everything that a step writes, sized once for the limits.
+struct Decoder::Scratch {
+  Scratch(const Model& model, const Limits& limits, unsigned threads);
+
+  std::vector<Token> tokens;
+  std::vector<std::size_t> logit_rows;  // tokens whose logits are wanted
+  // Rows of a wide step, each written by one thread; and each thread's own of a narrow one.
+  Rows shared;
+  std::vector<Rows> own;
+  // Outputs of the matrices and of attention: written in pieces by all threads.
+  Output q, k, v, attended, gate, up, activated, attention_branch, ff_branch, logits;
+  // [rope][token][pairs]
+  std::vector<std::vector<float>> cos, sin;
+  std::vector<float> temperatures;  // [token], with ModelConfig::temperature_length
+};
+
+}  // namespace minerva::engine

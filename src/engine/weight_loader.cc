@@ -1,0 +1,147 @@
+#include "engine/weight_loader.h"
+
+#include <fmt/core.h>
+
+#include <atomic>
+#include <mutex>
+
+#include "formats/dequantize.h"
+
+namespace minerva::engine {
+namespace {
+
+using formats::GgufFile;
+using formats::GgufTensor;
+
+PackMode pack_mode(Numerics numerics) {
+  return numerics == Numerics::F32 ? PackMode::Float32 : PackMode::Native;
+}
+
+std::span<const std::byte> rows_of(const GgufTensor& tensor, std::size_t first, std::size_t count) {
+  const std::size_t row_bytes = tensor.data.size() / tensor.dims[1];
+  return tensor.data.subspan(first * row_bytes, count * row_bytes);
+}
+
+// What the metadata's reading has taken, what old files keep for nobody, and a projector's part
+// of a file: that is for images, which the engine does not take.
+bool is_read_elsewhere(std::string_view name) {
+  return name.starts_with("rope_f") || name.ends_with(".attn_rot_embd") || name.starts_with("v.") ||
+         name.starts_with("mm.") || name.starts_with("a.");
+}
+
+}  // namespace
+
+WeightLoader::WeightLoader(const GgufFile& file, const ModelConfig& config)
+    : file_(file), config_(config), used_(file.tensors().size()) {}
+
+Result<const GgufTensor*> WeightLoader::find(const std::string& name, std::size_t rows,
+                                             std::size_t cols) {
+  const GgufTensor* found = file_.find_tensor(name);
+  if (found == nullptr) {
+    return fail(ErrorCode::InvalidModel, fmt::format("the file has no tensor {}", name));
+  }
+  if (found->dims[0] != cols || found->dims[1] != rows || found->dims[2] != 1 ||
+      found->dims[3] != 1) {
+    return fail(ErrorCode::InvalidModel,
+                fmt::format("tensor {} is {} x {}; the metadata asks for {} x {}", name,
+                            found->dims[1], found->dims[0], rows, cols));
+  }
+  if (!formats::dtype_info(found->type).decodable) {
+    return fail(ErrorCode::Unsupported,
+                fmt::format("tensor {} is of type {}, which this engine cannot read", name,
+                            formats::dtype_info(found->type).name));
+  }
+  used_[static_cast<std::size_t>(found - file_.tensors().data())] = true;
+  return found;
+}
+
+Result<void> WeightLoader::vector(const std::string& name, std::size_t rows, std::size_t cols,
+                                  std::vector<float>& to) {
+  MINERVA_ASSIGN(const GgufTensor* found, find(name, rows, cols));
+  to.resize(rows * cols);
+  formats::dequantize(found->type, found->data.data(), to.data(), to.size());
+  return {};
+}
+
+Result<void> WeightLoader::norm(const std::string& name, std::size_t rows, std::size_t cols,
+                                Norm& to) {
+  MINERVA_TRY(vector(name + ".weight", rows, cols, to.weight));
+  if (config_.norm != NormKind::Layer || !has(name + ".bias")) return {};
+  return vector(name + ".bias", rows, cols, to.bias);
+}
+
+Result<void> WeightLoader::linear(const std::string& name, std::size_t rows, std::size_t cols,
+                                  Linear& to) {
+  return linear_rows(name, {0, rows, rows}, cols, to);
+}
+
+Result<void> WeightLoader::linear_rows(const std::string& name, RowRange rows, std::size_t cols,
+                                       Linear& to) {
+  MINERVA_TRY(matrix(name + ".weight", rows, cols, to.weight));
+  if (!has(name + ".bias")) return {};
+  std::vector<float> all;
+  MINERVA_TRY(vector(name + ".bias", 1, rows.all, all));
+  const auto begin = all.begin() + static_cast<std::ptrdiff_t>(rows.begin);
+  to.bias.assign(begin, begin + static_cast<std::ptrdiff_t>(rows.count));
+  return {};
+}
+
+Result<void> WeightLoader::matrix(const std::string& name, RowRange rows, std::size_t cols,
+                                  PackedWeight& to) {
+  MINERVA_ASSIGN(const GgufTensor* found, find(name, rows.all, cols));
+  jobs_.push_back({found, rows.begin, rows.count, cols, &to});
+  return {};
+}
+
+Result<void> WeightLoader::refuse_unused() const {
+  for (std::size_t i = 0; i < used_.size(); ++i) {
+    const std::string& name = file_.tensors()[i].name;
+    if (used_[i] || is_read_elsewhere(name)) continue;
+    return fail(ErrorCode::Unsupported,
+                fmt::format("tensor {} has no place in this engine's {} graph", name,
+                            config_.architecture));
+  }
+  return {};
+}
+
+std::uint64_t WeightLoader::packed_bytes(Numerics numerics) const {
+  std::uint64_t sum = 0;
+  for (const Job& job : jobs_) {
+    sum += PackedWeight::bytes_for(job.source->type, job.rows, job.cols, pack_mode(numerics));
+  }
+  return sum;
+}
+
+Result<std::uint64_t> WeightLoader::pack_all(Numerics numerics, ComputePool& pool,
+                                             const Progress& progress) {
+  std::uint64_t total = 0;
+  for (const Job& job : jobs_) total += rows_of(*job.source, job.first_row, job.rows).size();
+  std::atomic<std::size_t> next{0};
+  std::atomic<std::uint64_t> done{0};
+  std::mutex mutex;
+  Result<void> outcome;
+  pool.run([&](unsigned) {
+    for (std::size_t i = next++; i < jobs_.size(); i = next++) {
+      const Job& job = jobs_[i];
+      const auto data = rows_of(*job.source, job.first_row, job.rows);
+      auto packed =
+          PackedWeight::pack(job.source->type, data, job.rows, job.cols, pack_mode(numerics));
+      if (!packed) {
+        const std::lock_guard lock(mutex);
+        outcome = fail(std::move(packed).error().in("tensor " + job.source->name));
+        return;
+      }
+      *job.target = std::move(*packed);
+      // Else a model would take twice its size until the system wants the file's pages back.
+      file_.forget(data);
+      const std::uint64_t now = done += data.size();
+      if (progress) progress(now, total);
+    }
+  });
+  MINERVA_TRY(outcome);
+  std::uint64_t bytes = 0;
+  for (const Job& job : jobs_) bytes += job.target->bytes();
+  return bytes;
+}
+
+}  // namespace minerva::engine

@@ -1,0 +1,83 @@
+// Finds a model's tensors in its file, checks them, and packs them. Every tensor that is asked for
+// is checked off, so that one which nobody asked for can be refused by its name: a graph that
+// ignored it would give wrong answers in silence.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/compute_pool.h"
+#include "engine/model_config.h"
+#include "engine/weights.h"
+#include "formats/gguf.h"
+
+namespace minerva::engine {
+
+// Exact: int8 activations, integer dot products (docs/numerics.md). F32: dequantised weights and
+// float activations, the reference that Exact is measured against; slow and large.
+enum class Numerics : std::uint8_t { Exact, F32 };
+
+// Some of a tensor's rows: [begin, begin + count) of `all`.
+struct RowRange {
+  std::size_t begin = 0;
+  std::size_t count = 0;
+  std::size_t all = 0;
+};
+
+// Names are given without their ending ".weight" or ".bias". Targets stay where they are until
+// pack_all() has run. Errors: InvalidModel for a missing tensor or a shape that is not the
+// metadata's, Unsupported for a weight type.
+class WeightLoader {
+ public:
+  using Progress = std::function<void(std::uint64_t done, std::uint64_t total)>;  // bytes
+
+  WeightLoader(const formats::GgufFile& file, const ModelConfig& config);
+
+  bool has(const std::string& tensor) const { return file_.find_tensor(tensor) != nullptr; }
+
+  // A tensor whose bytes the caller reads: `cols` is the fastest dimension.
+  Result<const formats::GgufTensor*> find(const std::string& tensor, std::size_t rows,
+                                          std::size_t cols);
+  // A vector of `rows` x `cols` values (rows 1: one dimension), in float at once.
+  Result<void> vector(const std::string& tensor, std::size_t rows, std::size_t cols,
+                      std::vector<float>& to);
+  // The same as a norm's weight, with the bias that is beside it where norms are NormKind::Layer.
+  Result<void> norm(const std::string& name, std::size_t rows, std::size_t cols, Norm& to);
+  // A matrix with the bias that is beside it, if there is one.
+  Result<void> linear(const std::string& name, std::size_t rows, std::size_t cols, Linear& to);
+  // Rows of a matrix that holds several.
+  Result<void> linear_rows(const std::string& name, RowRange rows, std::size_t cols, Linear& to);
+  // A matrix whose packing waits for pack_all().
+  Result<void> matrix(const std::string& tensor, RowRange rows, std::size_t cols, PackedWeight& to);
+
+  // The first tensor that nobody asked for, as an error.
+  Result<void> refuse_unused() const;
+
+  // Memory of all matrices that were asked for, once packed.
+  std::uint64_t packed_bytes(Numerics numerics) const;
+
+  // Gives the memory that the matrices take. `progress` is called from the pool's threads and must
+  // be thread-safe; it may be empty.
+  Result<std::uint64_t> pack_all(Numerics numerics, ComputePool& pool, const Progress& progress);
+
+ private:
+  // One matrix to pack: found and checked first, packed later by whichever thread takes it.
+  struct Job {
+    const formats::GgufTensor* source;
+    std::size_t first_row;
+    std::size_t rows;
+    std::size_t cols;
+    PackedWeight* target;
+  };
+  const formats::GgufFile& file_;
+  const ModelConfig& config_;
+  std::vector<bool> used_;  // of the file's tensors
+  std::vector<Job> jobs_;
+};
+
+}  // namespace minerva::engine

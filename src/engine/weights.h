@@ -1,0 +1,35 @@
+// A model's weights as the graph uses them: matrices packed for the kernels, vectors in float.
+#pragma once
+
+#include <vector>
+
+#include "engine/pack.h"
+
+namespace minerva::engine {
+
+// A norm's weights; empty where the model has no norm in this place.
+struct Norm {
+  std::vector<float> weight;
+  std::vector<float> bias;  // of NormKind::Layer only; may be empty
+
+  bool exists() const { return !weight.empty(); }
+};
+
+// out = weight * in + bias
+struct Linear {
+  PackedWeight weight;      // [rows][cols]
+  std::vector<float> bias;  // [rows], or empty
+};
+
+// Which of them exist is the ModelConfig's to say; model.cc names the tensors.
+struct LayerWeights {
+  Norm attention_norm;            // [width], with pre_norms
+  Norm q_norm, k_norm;            // with qk_norm
+  Norm post_attention_norm;       // [width], with post_norms
+  Norm ff_norm;                   // [width], with pre_norms and unless parallel
+  Norm post_ff_norm;              // [width], with post_norms
+  Linear q, k, v, attention_out;  // [heads*dim][width], [kv_heads*dim][width], ., [width][.]
+  Linear gate, up, down;          // [ff][width] if gated, [ff][width], [width][ff]
+};
+
+}  // namespace minerva::engine
