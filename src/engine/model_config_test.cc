@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cmath>
 #include <functional>
 #include <limits>
 
@@ -127,12 +128,64 @@ TEST(ModelConfig, NamesAnUnknownArchitectureAndTheKnownOnes) {
   EXPECT_NE(config.error().message.find("llama, mistral3, qwen2"), std::string::npos);
 }
 
+// The rope of a llama with these keys after "llama.rope.".
+Result<ModelConfig> with_rope(const std::function<void(GgufWriter&, const std::string&)>& put) {
+  GgufWriter writer = test::tiny_model({.layers = 1});
+  writer.remove("llama.rope.freq_base");
+  put(writer, "llama.rope.");
+  return read(writer.bytes());
+}
+
+TEST(ModelConfig, ReadsYarn) {
+  const auto config = with_rope([](GgufWriter& w, const std::string& rope) {
+    w.add_string(rope + "scaling.type", "yarn").add_f32(rope + "scaling.factor", 8);
+    w.add_u32(rope + "scaling.original_context_length", 512);
+    w.add_f32(rope + "scaling.yarn_beta_fast", 16);
+    w.add_f32(rope + "scaling.attn_factor", 0.5F);
+  });
+  ASSERT_TRUE(config.has_value()) << config.error().message;
+  const RopeConfig& rope = config->ropes[0];
+  ASSERT_TRUE(rope.yarn.has_value());
+  EXPECT_EQ(rope.yarn->factor, 8);
+  EXPECT_EQ(rope.yarn->original_context, 512);
+  EXPECT_EQ(rope.yarn->beta_fast, 16);
+  EXPECT_EQ(rope.yarn->beta_slow, 1);
+  EXPECT_DOUBLE_EQ(rope.magnitude, 0.5 * (0.1 * std::log(8.0) + 1));
+}
+
 TEST(ModelConfig, RefusesARopeScalingItDoesNotRun) {
-  const auto config = read(with("llama.rope.scaling.type", [](GgufWriter& w) {
-    w.add_string("llama.rope.scaling.type", "yarn");
-  }));
-  ASSERT_FALSE(config.has_value());
-  EXPECT_EQ(config.error().code, ErrorCode::Unsupported);
+  using Put = std::function<void(GgufWriter&, const std::string&)>;
+  const std::pair<Put, const char*> cases[] = {
+      {[](GgufWriter& w, const std::string& rope) { w.add_string(rope + "scaling.type", "ntk"); },
+       "ntk"},
+      {[](GgufWriter& w, const std::string& rope) { w.add_string(rope + "scaling.type", "yarn"); },
+       "original_context_length"},
+      {[](GgufWriter& w, const std::string& rope) {
+         w.add_string(rope + "scaling.type", "longrope");
+       },
+       "rope_factors_short"},
+      {[](GgufWriter& w, const std::string& rope) {
+         w.add_string(rope + "scaling.type", "yarn").add_f32(rope + "scaling.yarn_ext_factor", 0.5F);
+         w.add_u32(rope + "scaling.original_context_length", 512);
+       },
+       "yarn_ext_factor"},
+      {[](GgufWriter& w, const std::string& rope) {
+         w.add_string(rope + "scaling.type", "yarn").add_f32(rope + "freq_base", 1);
+         w.add_u32(rope + "scaling.original_context_length", 512);
+       },
+       "freq_base"},
+      {[](GgufWriter& w, const std::string& rope) { w.add_f32(rope + "freq_base", 1e-10F); },
+       "radians"},
+      {[](GgufWriter& w, const std::string& rope) {
+         w.add_string(rope + "scaling.type", "linear").add_f32(rope + "scaling.factor", 1e-10F);
+       },
+       "radians"},
+  };
+  for (const auto& [put, named] : cases) {
+    const auto config = with_rope(put);
+    ASSERT_FALSE(config.has_value()) << named;
+    EXPECT_NE(config.error().message.find(named), std::string::npos) << config.error().message;
+  }
 }
 
 Result<std::shared_ptr<const Model>> load(std::vector<std::byte> bytes) {
@@ -157,11 +210,11 @@ TEST(Model, RefusesShapesThatDoNotMatchTheMetadata) {
 TEST(Model, RefusesATensorThatItWouldIgnore) {
   GgufWriter writer = test::tiny_model({.layers = 1});
   const std::array<std::uint64_t, 1> dims = {256};
-  writer.add_f32_tensor("blk.0.attn_q.bias", dims, std::vector<float>(256));
+  writer.add_f32_tensor("blk.0.attn_q_norm.weight", dims, std::vector<float>(256));
   const auto model = load(writer.bytes());
   ASSERT_FALSE(model.has_value());
   EXPECT_EQ(model.error().code, ErrorCode::Unsupported);
-  EXPECT_NE(model.error().message.find("attn_q.bias"), std::string::npos);
+  EXPECT_NE(model.error().message.find("attn_q_norm"), std::string::npos);
 }
 
 }  // namespace
