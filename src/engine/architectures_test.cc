@@ -112,12 +112,18 @@ TEST_P(EveryArchitecture, RefusesATensorThatItWouldIgnore) {
 
 TEST(Architectures, RefuseAFileThatLacksAPart) {
   const std::pair<const char*, const char*> cases[] = {
-      {"qwen2", "attn_k.bias"},          {"qwen3", "attn_q_norm.weight"},
-      {"gemma2", "post_ffw_norm.weight"}, {"phi3", "attn_qkv.weight"},
-      {"phi3", "factors_short.weight"},  {"starcoder2", "ffn_down.bias"},
-      {"starcoder2", "ffn_norm.bias"},   {"stablelm", "attn_norm.bias"},
-      {"olmo2", "attn_k_norm.weight"},   {"glm4", "post_attention_norm.weight"},
-      {"command_r", "attn_k_norm.weight"}, {"llama_window", "ffn_gate.weight"},
+      {"qwen2", "attn_k.bias"},
+      {"qwen3", "attn_q_norm.weight"},
+      {"gemma2", "post_ffw_norm.weight"},
+      {"phi3", "attn_qkv.weight"},
+      {"phi3", "factors_short.weight"},
+      {"starcoder2", "ffn_down.bias"},
+      {"starcoder2", "ffn_norm.bias"},
+      {"stablelm", "attn_norm.bias"},
+      {"olmo2", "attn_k_norm.weight"},
+      {"glm4", "post_attention_norm.weight"},
+      {"command_r", "attn_k_norm.weight"},
+      {"llama_window", "ffn_gate.weight"},
   };
   ComputePool pool(1);
   for (const auto& [name, left_out] : cases) {

@@ -153,6 +153,21 @@ TEST(ModelConfig, ReadsYarn) {
   EXPECT_DOUBLE_EQ(rope.magnitude, 0.5 * (0.1 * std::log(8.0) + 1));
 }
 
+TEST(ModelConfig, YarnsMagnitudeIsTheFilesWhereItHasOne) {
+  const auto magnitude = [](const char* key, float value) {
+    const auto config = with_rope([&](GgufWriter& w, const std::string& rope) {
+      w.add_string(rope + "scaling.type", "yarn").add_f32(rope + "scaling.factor", 8);
+      w.add_u32(rope + "scaling.original_context_length", 512);
+      w.add_f32(rope + "scaling." + key, value);
+    });
+    return config.value().ropes[0].magnitude;
+  };
+  const double usual = 0.1 * std::log(8.0) + 1;
+  EXPECT_DOUBLE_EQ(magnitude("yarn_attn_factor", 1.5F), 1.5);
+  EXPECT_DOUBLE_EQ(magnitude("yarn_log_multiplier", 1), 1);
+  EXPECT_DOUBLE_EQ(magnitude("yarn_log_multiplier", 0.5F), usual / (0.05 * std::log(8.0) + 1));
+}
+
 TEST(ModelConfig, RefusesARopeScalingItDoesNotRun) {
   using Put = std::function<void(GgufWriter&, const std::string&)>;
   const std::pair<Put, const char*> cases[] = {
@@ -165,7 +180,8 @@ TEST(ModelConfig, RefusesARopeScalingItDoesNotRun) {
        },
        "rope_factors_short"},
       {[](GgufWriter& w, const std::string& rope) {
-         w.add_string(rope + "scaling.type", "yarn").add_f32(rope + "scaling.yarn_ext_factor", 0.5F);
+         w.add_string(rope + "scaling.type", "yarn")
+             .add_f32(rope + "scaling.yarn_ext_factor", 0.5F);
          w.add_u32(rope + "scaling.original_context_length", 512);
        },
        "yarn_ext_factor"},

@@ -66,7 +66,7 @@ TEST(RopeAngles, YarnMixesFrequencies) {
   // Pair i turns 2048 / (2 pi 10000^(i/32)) times: 32 times for i = 8.06, once for i = 20.11.
   EXPECT_FLOAT_EQ(ratio(1), 1);
   EXPECT_FLOAT_EQ(ratio(8), 1);
-  EXPECT_NEAR(ratio(9), 1 - 0.75 / 13, 1e-5);    // from 8 to 21
+  EXPECT_NEAR(ratio(9), 1 - 0.75 / 13, 1e-5);  // from 8 to 21
   EXPECT_NEAR(ratio(20), 1 - 0.75 * 12 / 13, 1e-5);
   EXPECT_FLOAT_EQ(ratio(21), 0.25F);
   EXPECT_FLOAT_EQ(ratio(31), 0.25F);

@@ -73,9 +73,12 @@ Result<void> read_yarn(const GgufFile& file, const std::string& prefix, RopeConf
         ErrorCode::InvalidModel,
         fmt::format("{}yarn_log_multiplier is {}, not a number from 0 on", scaling, weight));
   }
-  // With a multiplier the softmax's scale would have taken the same back: only the ratio is left.
-  rope.magnitude *= yarn_magnitude(yarn.factor, 1);
-  if (weight > 0) rope.magnitude /= yarn_magnitude(yarn.factor, weight);
+  // The whole magnitude, where the file has it; else what follows from the factor. With a
+  // multiplier the softmax's scale would have taken the same back, and only the ratio is left.
+  double magnitude = yarn_magnitude(yarn.factor, 1);
+  if (weight > 0) magnitude /= yarn_magnitude(yarn.factor, weight);
+  MINERVA_ASSIGN(magnitude, read_positive(file, scaling + "yarn_attn_factor", magnitude));
+  rope.magnitude *= magnitude;
   rope.yarn = yarn;
   return {};
 }

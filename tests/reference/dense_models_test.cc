@@ -67,11 +67,17 @@ struct Case {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const char* name :
-       {"llama_bias", "llama_llama3", "mistral_window", "ministral3", "qwen2", "qwen2_yarn",
-        "qwen3", "gemma2", "gemma3", "phi3_window", "phi3_longrope", "granite", "command_r",
-        "command_r_qk_norm", "cohere2", "olmo2", "olmo3", "smollm3", "stablelm",
-        "stablelm_parallel", "starcoder2", "glm4"}) {
+  for (const char* name : {"llama_bias",     "llama_llama3",
+                           "mistral_window", "ministral3",
+                           "qwen2",          "qwen2_yarn",
+                           "qwen3",          "gemma2",
+                           "gemma3",         "phi3_window",
+                           "phi3_longrope",  "granite",
+                           "command_r",      "command_r_qk_norm",
+                           "cohere2",        "olmo2",
+                           "olmo3",          "smollm3",
+                           "stablelm",       "stablelm_parallel",
+                           "starcoder2",     "glm4"}) {
     all.push_back({name});
   }
   all.push_back({"phi3_longrope", "logits_short.bin"});
