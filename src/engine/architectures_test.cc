@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <functional>
 
 #include "engine/decoder.h"
 #include "support/tiny_arch.h"
@@ -70,21 +69,15 @@ INSTANTIATE_TEST_SUITE_P(Tiny, EveryArchitecture, testing::ValuesIn(test::tiny_a
                          [](const auto& info) { return info.param; });
 
 TEST_P(EveryArchitecture, ChunksThreadsAndInstructionSetsGiveTheSameBits) {
-  for (const DType type : {DType::Q8_0, DType::BF16}) {
-    const GgufWriter writer = test::tiny_arch(GetParam(), type);
-    const Logits whole = run(writer, {kTokens});
-    expect_same(whole, run(writer, {1}), "one by one");
-    expect_same(whole, run(writer, {3, 30, 5, 4}), "odd chunks");
-    expect_same(whole, run(writer, {40, 4, 1}, 3), "3 threads");
-    expect_same(whole, run(writer, {40, 1}, 1, *kernels::find_kernels(kernels::Isa::Scalar)),
-                "scalar");
-    const kernels::KernelTable* avx2 = kernels::find_kernels(kernels::Isa::Avx2);
-    if (avx2 == nullptr) {
-      std::printf("NOT RUN: this processor lacks AVX2\n");
-      continue;
-    }
-    expect_same(whole, run(writer, {40, 1}, 1, *avx2), "AVX2");
-  }
+  const GgufWriter writer = test::tiny_arch(GetParam(), DType::Q8_0);
+  const Logits whole = run(writer, {kTokens});
+  expect_same(whole, run(writer, {1}), "one by one");
+  expect_same(whole, run(writer, {3, 30, 5, 4}, 3), "odd chunks, 3 threads");
+  expect_same(whole, run(writer, {40, 30}, 1, *kernels::find_kernels(kernels::Isa::Scalar)),
+              "scalar");
+  const kernels::KernelTable* avx2 = kernels::find_kernels(kernels::Isa::Avx2);
+  if (avx2 == nullptr) GTEST_SKIP() << "NOT RUN: this processor lacks AVX2";
+  expect_same(whole, run(writer, {40, 4, 1}, 1, *avx2), "AVX2");
 }
 
 TEST_P(EveryArchitecture, ItsMemoryIsKnownBeforeItIsLoaded) {
@@ -115,7 +108,7 @@ TEST(Architectures, RefuseAFileThatLacksAPart) {
       {"qwen2", "attn_k.bias"},
       {"qwen3", "attn_q_norm.weight"},
       {"gemma2", "post_ffw_norm.weight"},
-      {"phi3", "attn_qkv.weight"},
+      {"phi3", "ffn_up.weight"},
       {"phi3", "factors_short.weight"},
       {"starcoder2", "ffn_down.bias"},
       {"starcoder2", "ffn_norm.bias"},

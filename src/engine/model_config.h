@@ -45,12 +45,12 @@ struct RopeConfig {
   std::size_t n_rot = 0;  // values of a head that rotate; the rest pass through
   bool halves = false;    // pairs are (i, i + n_rot/2) rather than (2i, 2i+1)
   double magnitude = 1;   // multiplies every cosine and sine
-  std::vector<float> factors;
+  std::vector<float> factors = {};
   // longrope: the factors of contexts longer than original_context. A model has one context for as
   // long as it is loaded, and with it one set of factors for all positions.
-  std::vector<float> long_factors;
+  std::vector<float> long_factors = {};
   std::size_t original_context = 0;
-  std::optional<YarnConfig> yarn;
+  std::optional<YarnConfig> yarn = {};
 };
 
 inline constexpr std::size_t kNoRope = ~std::size_t{0};
