@@ -87,7 +87,7 @@ CASES = {
             "yarn": dict(rope_scaling=None), "yarn's factor": dict(
                 rope_scaling=YARN | dict(factor=4.4)),
             "yarn's magnitude": dict(rope_scaling=YARN | dict(attention_factor=1.0)),
-            "yarn's ramp": dict(rope_scaling=YARN | dict(beta_fast=8.0))}),
+            "yarn's ramp": dict(rope_scaling=YARN | dict(beta_fast=2.0))}),
     "qwen3": case("Qwen3ForCausalLM", "qwen3", RMS | WIDE | dict(
         head_dim=32, rms_norm_eps=1e-6, tie_word_embeddings=True, attention_bias=False), 64, {
             "q norm": ones("q_norm.weight"), "k norm": ones("k_norm.weight")}),
@@ -244,7 +244,7 @@ def seeded_weights(model, rng):
             center = (0.0 if gemma else 1.0) + (0.4 if "q_" in name or "k_" in name else 0.0)
             values = center + 0.3 * rng.standard_normal(shape)
         else:
-            gain = 1.5 if "q_proj" in name or "k_proj" in name or "qkv_proj" in name else 1.0
+            gain = 1.0
             if "embed" in name:
                 gain = 4.0
             values = gain / np.sqrt(shape[1]) * rng.standard_normal(shape)

@@ -38,7 +38,8 @@ inline void rms_norm(const float* x, const float* weight, std::size_t n, float e
 inline void layer_norm(const float* x, const float* weight, const float* bias, std::size_t n,
                        float eps, float* out) noexcept {
   V16 sum = splat(0.0f);
-  each_vector(n, [&](std::size_t i, std::size_t lanes) { sum = add(sum, load_some(x + i, lanes)); });
+  each_vector(n,
+              [&](std::size_t i, std::size_t lanes) { sum = add(sum, load_some(x + i, lanes)); });
   const V16 mean = splat(sum_lanes(sum) / static_cast<float>(n));
   V16 squares = splat(0.0f);
   each_vector(n, [&](std::size_t i, std::size_t lanes) {
