@@ -92,7 +92,9 @@ struct KernelTable {
                      float eps, float* out) noexcept = nullptr;
   void (*add)(const float* a, const float* b, std::size_t n, float* out) noexcept = nullptr;
   void (*scale)(const float* x, float by, std::size_t n, float* out) noexcept = nullptr;
-  // out = activation(gate) * up. up may be null (all ones).
+  // sum[i] = fma(x[i], by, sum[i]).
+  void (*add_scaled)(const float* x, float by, std::size_t n, float* sum) noexcept = nullptr;
+  // out = activation(gate) * up. up may be null (all ones). out may be gate.
   void (*silu_mul)(const float* gate, const float* up, std::size_t n,
                    float* out) noexcept = nullptr;
   // tanh form: 0.5 g (1 + tanh(u)) with u = sqrt(2/pi) (g + 0.044715 g^3), computed as the same
@@ -101,6 +103,11 @@ struct KernelTable {
                         float* out) noexcept = nullptr;
   // The exact form: x times the part of the standard normal distribution below x. out may be x.
   void (*gelu_erf)(const float* x, std::size_t n, float* out) noexcept = nullptr;
+  // gpt-oss's gate. With g = min(gate, limit) and u = up held within -limit and limit:
+  //   out = g / (1 + exp(-sharpness * g)) * (u + 1)
+  // NaN stays NaN. out may be gate.
+  void (*clamped_swiglu)(const float* gate, const float* up, std::size_t n, float sharpness,
+                         float limit, float* out) noexcept = nullptr;
   // Rotates the first n_rot values of each of `heads` rows of x[heads][head_dim] in place.
   // cos, sin: [n_rot / 2]. Pairs: (2i, 2i+1), or (i, i + n_rot/2) when `halves`.
   //   a' = fma(a, cos, -(b*sin)),  b' = fma(a, sin, b*cos)

@@ -199,6 +199,53 @@ TEST(Vector, SiluAndGelu) {
   }
 }
 
+TEST(Vector, ClampedSwiglu) {
+  const float sharpness = 1.702F;
+  const float limit = 7;
+  const auto gate = mixed_values(kSizes, 9);
+  const auto up = mixed_values(kSizes, 10);
+  same_everywhere([&](const KernelTable& k, std::size_t n) {
+    auto out = guarded(
+        n, [&](float* o) { k.clamped_swiglu(gate.data(), up.data(), n, sharpness, limit, o); });
+    std::vector<float> in_place(gate);
+    k.clamped_swiglu(in_place.data(), up.data(), n, sharpness, limit, in_place.data());
+    for (std::size_t i = 0; i < n; ++i) EXPECT_EQ(in_place[i], out[i]);
+    return out;
+  });
+  for (const KernelTable* k : tables_here()) {
+    const auto at = [&](float g, float u) {
+      float out = 0;
+      k->clamped_swiglu(&g, &u, 1, sharpness, limit, &out);
+      return out;
+    };
+    for (float x = -20; x < 20; x += 0.013F) {
+      const double g = std::min(static_cast<double>(x), 7.0);
+      const double gated = g / (1 + std::exp(-static_cast<double>(sharpness) * g));
+      for (const float u : {-30.0F, -7.0F, -0.7F, 0.0F, 3.0F, 7.0F, 1e30F}) {
+        const double held = std::clamp(static_cast<double>(u), -7.0, 7.0);
+        // e^-x multiplies the argument's relative error by |x|, of which one half unit is ours.
+        ASSERT_LT(ulps(at(x, u), gated * (held + 1)), 6 + 2 * std::abs(g)) << x << " " << u;
+      }
+    }
+    EXPECT_EQ(at(kInf, 0), at(7, 0));
+    EXPECT_TRUE(std::isnan(at(std::nanf(""), 1)));
+    EXPECT_TRUE(std::isnan(at(1, std::nanf(""))));
+  }
+}
+
+TEST(Vector, AddScaledIsOneFma) {
+  const auto x = mixed_values(kSizes, 11);
+  const auto start = mixed_values(kSizes, 12);
+  same_everywhere([&](const KernelTable& k, std::size_t n) {
+    auto sum = guarded(n, [&](float* out) {
+      std::copy_n(start.data(), n, out);
+      k.add_scaled(x.data(), 0.3F, n, out);
+    });
+    for (std::size_t i = 0; i < n; ++i) EXPECT_EQ(sum[i], std::fma(x[i], 0.3F, start[i]));
+    return sum;
+  });
+}
+
 TEST(Vector, Rope) {
   std::mt19937 rng(6);
   const std::size_t heads = 3;

@@ -11,9 +11,11 @@ consteval KernelTable make_table(Isa isa, std::string_view name) {
   table.layer_norm = layer_norm;
   table.add = add_vectors;
   table.scale = scale_vector;
+  table.add_scaled = add_scaled;
   table.silu_mul = silu_mul;
   table.gelu_tanh_mul = gelu_tanh_mul;
   table.gelu_erf = gelu_erf;
+  table.clamped_swiglu = clamped_swiglu;
   table.rope = rope;
   table.store_kv = store_kv;
   table.attend = attend;

@@ -68,6 +68,12 @@ inline void scale_vector(const float* x, float by, std::size_t n, float* out) no
   });
 }
 
+inline void add_scaled(const float* x, float by, std::size_t n, float* sum) noexcept {
+  each_vector(n, [&](std::size_t i, std::size_t lanes) {
+    store_some(sum + i, fma(load_some(x + i, lanes), splat(by), load_some(sum + i, lanes)), lanes);
+  });
+}
+
 inline void divide_vector(const float* acc, float sum, std::size_t n, float* out) noexcept {
   each_vector(n, [&](std::size_t i, std::size_t lanes) {
     store_some(out + i, div(load_some(acc + i, lanes), splat(sum)), lanes);
@@ -103,6 +109,17 @@ inline void gelu_erf(const float* x, std::size_t n, float* out) noexcept {
     const V16 tail = normal_tail(absolute(a));
     const V16 below = select_less(a, splat(0.0f), tail, sub(splat(1.0f), tail));
     store_some(out + i, mul(a, below), lanes);
+  });
+}
+
+inline void clamped_swiglu(const float* gate, const float* up, std::size_t n, float sharpness,
+                           float limit, float* out) noexcept {
+  // The clamps put the value second, which keeps a NaN.
+  each_vector(n, [&](std::size_t i, std::size_t lanes) {
+    const V16 g = min_of(splat(limit), load_some(gate + i, lanes));
+    const V16 u = max_of(splat(-limit), min_of(splat(limit), load_some(up + i, lanes)));
+    const V16 gated = times_sigmoid(g, mul(splat(sharpness), g));
+    store_some(out + i, mul(gated, add(u, splat(1.0f))), lanes);
   });
 }
 
