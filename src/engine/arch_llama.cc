@@ -1,5 +1,6 @@
 // llama: Llama 1 to 3, Mistral, SmolLM and whatever else is converted under that name. q and k rows
-// were permuted at conversion, so pairs are neighbours. Mistral 7B v0.1 has a window in all layers.
+// were permuted at conversion, so pairs are neighbours. Mistral 7B v0.1 has a window in all layers,
+// Mixtral has experts.
 #include "engine/model_config.h"
 
 namespace minerva::engine {
@@ -8,6 +9,10 @@ Result<ModelConfig> read_llama(const formats::GgufFile& file) {
   MINERVA_ASSIGN(ModelConfig config, read_common(file, "llama"));
   MINERVA_ASSIGN(const std::size_t window, read_window(file, "llama."));
   for (LayerConfig& layer : config.layers) layer.window = window;
+  MINERVA_ASSIGN(const bool experts, has_experts(file, "llama."));
+  if (experts) {
+    MINERVA_ASSIGN(config.experts, read_experts(file, "llama.", true));
+  }
   return config;
 }
 

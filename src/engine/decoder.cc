@@ -16,6 +16,9 @@ Decoder::Decoder(std::shared_ptr<const Model> model, KvPool& kv, ComputePool& po
       k_(kernels),
       limits_(limits),
       s_(std::make_unique<Scratch>(*model_, limits, pool.size())) {
+  if (model_->config().experts.count != 0) {
+    experts_ = std::make_unique<ExpertFeedForward>(*model_, limits.tokens, kNarrow, pool, kernels);
+  }
   const std::size_t context =
       limits.context != 0 ? limits.context : model_->config().trained_context;
   for (const RopeConfig& config : model_->config().ropes) {
@@ -35,7 +38,8 @@ std::uint64_t Decoder::work_bytes(const ModelConfig& config, Limits limits) {
   const std::uint64_t floats = 4 * config.width + 3 * heads + 2 * kv + 4 * config.ff_width;
   const std::uint64_t codes = 3 * (config.width + heads + config.ff_width);
   return limits.tokens * (floats * sizeof(float) + codes) +
-         limits.logits * std::uint64_t{config.vocabulary} * sizeof(float);
+         limits.logits * std::uint64_t{config.vocabulary} * sizeof(float) +
+         ExpertFeedForward::work_bytes(config, limits.tokens);
 }
 
 Share Decoder::rows_of(std::size_t count, unsigned thread) const {

@@ -12,6 +12,7 @@
 #include "base/token.h"
 #include "engine/activation_buffer.h"
 #include "engine/compute_pool.h"
+#include "engine/experts.h"
 #include "engine/kv_cache.h"
 #include "engine/model.h"
 #include "engine/rope_angles.h"
@@ -73,6 +74,7 @@ class Decoder {
   void normalize_heads(float* heads, std::size_t first, std::size_t count, const Norm& norm);
   void attend(std::size_t token, std::size_t first_head, std::size_t head_count, std::size_t layer);
   void feed_forward(unsigned thread, std::size_t layer);
+  void add_feed_forward(unsigned thread, std::size_t layer);
   void output(unsigned thread);
 
   // A branch of a layer, and the norm of its output if the model has one.
@@ -103,6 +105,7 @@ class Decoder {
   const Limits limits_;
   std::vector<RopeAngles> ropes_;
   std::unique_ptr<Scratch> s_;
+  std::unique_ptr<ExpertFeedForward> experts_;  // null: the model is dense
 };
 
 }  // namespace minerva::engine

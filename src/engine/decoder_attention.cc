@@ -188,8 +188,16 @@ void Decoder::attend(std::size_t token, std::size_t first_head, std::size_t head
                  .sum = sum.data(),
                  .acc = acc});
     }
+    const std::vector<float>& sinks = model_->layer(layer).sinks;
     for (std::size_t h = 0; h < heads; ++h) {
       float* out = acc + h * c.head_dim;
+      if (!sinks.empty()) {
+        // One position more, whose value is zero: merged as another range would be.
+        float ranges[2] = {max[h], sinks[head + h]};
+        k_.exp_sum(ranges, 2, 1);
+        k_.scale(out, ranges[0], c.head_dim, out);
+        sum[h] = sum[h] * ranges[0] + ranges[1];
+      }
       k_.divide(out, sum[h], c.head_dim, out);
     }
   }

@@ -22,6 +22,13 @@ void Decoder::feed_forward(unsigned thread, std::size_t layer) {
   const std::size_t count = s_->tokens.size();
   Rows& r = rows(thread);
 
+  if (experts_) {
+    experts_->run({thread, count, narrow(), &r.normed}, w.experts, s_->ff_branch.values.data(),
+                  s_->ff_branch.stride);
+    pool_.barrier();  // the branch is complete
+    return add_feed_forward(thread, layer);
+  }
+
   // A thread has the same rows of gate and up, so that it can join them without waiting.
   const Share mine = share_of(w.up.weight.panels(), thread, pool_.size());
   if (c.gated) multiply(r.normed, w.gate, count, mine, s_->gate);
@@ -47,7 +54,12 @@ void Decoder::feed_forward(unsigned thread, std::size_t layer) {
   multiply(r.activated, w.down, count, share_of(w.down.weight.panels(), thread, pool_.size()),
            s_->ff_branch);
   pool_.barrier();  // the branch is complete
+  add_feed_forward(thread, layer);
+}
 
+void Decoder::add_feed_forward(unsigned thread, std::size_t layer) {
+  const ModelConfig& c = model_->config();
+  const LayerWeights& w = model_->layer(layer);
   const bool last = layer + 1 == c.layers.size();
   const Norm* next = last ? nullptr : &model_->layer(layer + 1).attention_norm;
   if (c.parallel) {

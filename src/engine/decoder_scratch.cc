@@ -16,6 +16,21 @@ std::vector<const PackedWeight*> readers(const Model& model, Member... members) 
   return all;
 }
 
+// Those that read a branch's normed input; experts read it when a step has a single token.
+std::vector<const PackedWeight*> normed_readers(const Model& model) {
+  auto all = readers(model, &LayerWeights::q, &LayerWeights::k, &LayerWeights::v,
+                     &LayerWeights::gate, &LayerWeights::up);
+  for (std::size_t i = 0; i < model.config().layers.size(); ++i) {
+    const ExpertWeights& experts = model.layer(i).experts;
+    for (const PackedWeight& w : experts.gate.matrices) all.push_back(&w);
+    for (const PackedWeight& w : experts.up.matrices) all.push_back(&w);
+    if (!experts.has_shared()) continue;
+    all.push_back(&experts.shared_gate);
+    all.push_back(&experts.shared_up);
+  }
+  return all;
+}
+
 std::size_t attention_width(const Model& model) {
   return model.config().heads * model.config().head_dim;
 }
@@ -24,9 +39,7 @@ std::size_t attention_width(const Model& model) {
 
 Decoder::Rows::Rows(const Model& model, std::size_t tokens, std::size_t logits)
     : residual(tokens, model.config().width),
-      normed(tokens, model.config().width,
-             readers(model, &LayerWeights::q, &LayerWeights::k, &LayerWeights::v,
-                     &LayerWeights::gate, &LayerWeights::up)),
+      normed(tokens, model.config().width, normed_readers(model)),
       attended(tokens, attention_width(model), readers(model, &LayerWeights::attention_out)),
       activated(tokens, model.config().ff_width, readers(model, &LayerWeights::down)),
       final_normed(logits, model.config().width,

@@ -34,7 +34,8 @@ Result<void> Model::request_layer(WeightLoader& loader, std::size_t i) {
   }
   if (c.pre_norms) {
     MINERVA_TRY(loader.norm(p + "attn_norm", 1, c.width, to.attention_norm));
-    if (!c.parallel) MINERVA_TRY(loader.norm(p + "ffn_norm", 1, c.width, to.ff_norm));
+    if (!c.parallel)
+      MINERVA_TRY(loader.norm(p + std::string(c.ff_norm_name), 1, c.width, to.ff_norm));
   }
   if (c.post_norms) {
     MINERVA_TRY(loader.norm(p + "post_attention_norm", 1, c.width, to.post_attention_norm));
@@ -57,6 +58,9 @@ Result<void> Model::request_attention(WeightLoader& loader, const std::string& p
     MINERVA_TRY(loader.norm(p + "attn_q_norm", each ? c.heads : 1, c.head_dim, to.q_norm));
     MINERVA_TRY(loader.norm(p + "attn_k_norm", each ? c.kv_heads : 1, c.head_dim, to.k_norm));
   }
+  if (c.attention_sinks) {
+    MINERVA_TRY(loader.vector(p + "attn_sinks.weight", 1, c.heads, to.sinks));
+  }
   MINERVA_TRY(loader.linear(p + "attn_output", c.width, q_rows, to.attention_out));
   if (loader.has(p + "attn_qkv.weight")) {  // q, k and v in one, in this order
     const std::size_t all = q_rows + 2 * kv_rows;
@@ -72,6 +76,7 @@ Result<void> Model::request_attention(WeightLoader& loader, const std::string& p
 Result<void> Model::request_feed_forward(WeightLoader& loader, const std::string& p,
                                          LayerWeights& to) {
   const ModelConfig& c = config_;
+  if (c.experts.count != 0) return request_experts(loader, c, p, to.experts);
   const std::size_t ff = c.ff_width;
   MINERVA_TRY(loader.linear(p + "ffn_down", c.width, ff, to.down));
   if (c.gated && !loader.has(p + "ffn_gate.weight")) {  // gate and up in one, in this order

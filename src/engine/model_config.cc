@@ -26,14 +26,15 @@ struct Architecture {
   Result<ModelConfig> (*read)(const GgufFile&);
 };
 constexpr std::array kArchitectures = {
-    Architecture{"llama", read_llama},         Architecture{"mistral3", read_mistral3},
-    Architecture{"qwen2", read_qwen2},         Architecture{"qwen3", read_qwen3},
-    Architecture{"gemma2", read_gemma2},       Architecture{"gemma3", read_gemma3},
-    Architecture{"phi3", read_phi3},           Architecture{"granite", read_granite},
-    Architecture{"command-r", read_command_r}, Architecture{"cohere2", read_cohere2},
-    Architecture{"olmo2", read_olmo2},         Architecture{"smollm3", read_smollm3},
-    Architecture{"stablelm", read_stablelm},   Architecture{"starcoder2", read_starcoder2},
-    Architecture{"glm4", read_glm4},
+    Architecture{"llama", read_llama},           Architecture{"mistral3", read_mistral3},
+    Architecture{"qwen2", read_qwen2},           Architecture{"qwen3", read_qwen3},
+    Architecture{"qwen2moe", read_qwen2moe},     Architecture{"qwen3moe", read_qwen3moe},
+    Architecture{"gpt-oss", read_gpt_oss},       Architecture{"gemma2", read_gemma2},
+    Architecture{"gemma3", read_gemma3},         Architecture{"phi3", read_phi3},
+    Architecture{"granite", read_granite},       Architecture{"command-r", read_command_r},
+    Architecture{"cohere2", read_cohere2},       Architecture{"olmo2", read_olmo2},
+    Architecture{"smollm3", read_smollm3},       Architecture{"stablelm", read_stablelm},
+    Architecture{"starcoder2", read_starcoder2}, Architecture{"glm4", read_glm4},
 };
 
 Result<std::size_t> count(const GgufFile& file, const std::string& key, std::uint64_t max) {
@@ -69,6 +70,15 @@ Result<void> refuse_unused_window(const GgufFile& file, const ModelConfig& confi
   return fail(ErrorCode::Unsupported,
               fmt::format("{}.attention.sliding_window is {}; this engine's {} graph has no window",
                           config.architecture, window, config.architecture));
+}
+
+Result<void> refuse_unused_experts(const GgufFile& file, const ModelConfig& config) {
+  MINERVA_ASSIGN(const bool experts, has_experts(file, config.architecture + "."));
+  if (!experts || config.experts.count != 0) return {};
+  return fail(ErrorCode::Unsupported,
+              fmt::format("{0}.expert_count is over 0; this engine's {0} graph has no experts",
+                          config.architecture),
+              config.architecture + ".expert_count");
 }
 
 Result<std::size_t> vocabulary_size(const GgufFile& file) {
@@ -181,15 +191,6 @@ Result<ModelConfig> read_common(const GgufFile& file, std::string_view architect
   MINERVA_ASSIGN(RopeConfig rope, read_rope(file, prefix, config.head_dim));
   config.ropes.push_back(std::move(rope));
   config.layers.resize(layers);
-
-  if (file.has(prefix + "expert_count")) {
-    MINERVA_ASSIGN(const std::uint64_t experts, file.get_uint(prefix + "expert_count"));
-    if (experts > 0) {
-      return fail(ErrorCode::Unsupported,
-                  fmt::format("{} with {} experts: this engine runs dense models only",
-                              architecture, experts));
-    }
-  }
   return config;
 }
 
@@ -212,6 +213,8 @@ Result<ModelConfig> read_config(const GgufFile& file) {
     }
     MINERVA_ASSIGN(ModelConfig config, architecture.read(file));
     MINERVA_TRY(refuse_unused_window(file, config));
+    MINERVA_TRY(refuse_unused_experts(file, config));
+    if (config.experts.count != 0) config.ff_width = 0;  // no layer is dense
     return config;
   }
   return fail(ErrorCode::Unsupported,

@@ -15,7 +15,11 @@
 
 namespace minerva::engine {
 
-enum class Activation : std::uint8_t { Silu, GeluTanh };
+enum class Activation : std::uint8_t {
+  Silu,
+  GeluTanh,
+  ClampedSwiglu,  // gpt-oss's (kernel_table.h)
+};
 enum class NormKind : std::uint8_t { Rms, Layer };
 
 // Which values of q and k a norm before RoPE takes together.
@@ -60,6 +64,19 @@ struct LayerConfig {
   std::size_t rope = 0;    // index into ModelConfig::ropes, or kNoRope
 };
 
+inline constexpr std::size_t kExpertsUsedMax = 64;
+
+// The feed-forward of every layer as experts, of which a router chooses a few for each token: those
+// with the largest logits, weighted by a softmax.
+struct ExpertsConfig {
+  std::size_t count = 0;            // 0: the model is dense
+  std::size_t used = 0;             // by a token: 1 to min(count, kExpertsUsedMax)
+  std::size_t ff_width = 0;         // of each
+  std::size_t shared_ff_width = 0;  // of one that every token uses; 0: there is none
+  bool normalize_chosen = false;    // the softmax is over the chosen, not over all
+  float weight_scale = 1;           // times their weights
+};
+
 // A decoder, put together from traits: x is the residual stream, A attention, F the feed-forward, n
 // the norms that the flags ask for (else nothing).
 //   x += residual_scale * n_post(A(n_pre(x)));  x += residual_scale * n_post(F(n_pre(x)))
@@ -72,7 +89,7 @@ struct ModelConfig {
   std::size_t heads = 0;
   std::size_t kv_heads = 0;
   std::size_t head_dim = 0;
-  std::size_t ff_width = 0;
+  std::size_t ff_width = 0;  // 0 with experts
   std::size_t vocabulary = 0;
   std::size_t trained_context = 0;
   NormKind norm = NormKind::Rms;
@@ -82,12 +99,15 @@ struct ModelConfig {
   bool parallel = false;
   QkNorm qk_norm = QkNorm::None;
   float attention_scale = 1;
-  float attention_softcap = 0;  // 0: none
+  float attention_softcap = 0;   // 0: none
+  bool attention_sinks = false;  // each head has a logit more, whose value is zero
   // Position p's q is multiplied by 1 + scale * ln(1 + floor(p / length)).
   float temperature_scale = 0;
   std::size_t temperature_length = 0;  // 0: none
   bool gated = true;                   // activation(gate) * up, else activation(up)
   Activation activation = Activation::Silu;
+  ExpertsConfig experts;
+  std::string_view ff_norm_name = "ffn_norm";  // the feed-forward's pre-norm in the file
   float embedding_scale = 1;
   float residual_scale = 1;
   float logit_scale = 1;
@@ -123,6 +143,14 @@ Result<void> set_windows(const formats::GgufFile& file, std::size_t pattern, Mod
 // The rope of PREFIX's keys and of the factor tensors (rope_config.cc).
 Result<RopeConfig> read_rope(const formats::GgufFile& file, const std::string& prefix,
                              std::size_t head_dim);
+// What PREFIX's keys say of experts (expert_config.cc). Where nothing says how the chosen are
+// weighted, it is as `normalize_chosen`.
+Result<bool> has_experts(const formats::GgufFile& file, const std::string& prefix);
+Result<ExpertsConfig> read_experts(const formats::GgufFile& file, const std::string& prefix,
+                                   bool normalize_chosen);
+// The width of the shared expert, which must be there.
+Result<void> read_shared_expert(const formats::GgufFile& file, const std::string& prefix,
+                                ExpertsConfig& config);
 // Whether the first layer has this tensor: some traits are not in the metadata.
 bool has_layer_tensor(const formats::GgufFile& file, std::string_view name);
 
@@ -130,6 +158,9 @@ Result<ModelConfig> read_llama(const formats::GgufFile& file);
 Result<ModelConfig> read_mistral3(const formats::GgufFile& file);
 Result<ModelConfig> read_qwen2(const formats::GgufFile& file);
 Result<ModelConfig> read_qwen3(const formats::GgufFile& file);
+Result<ModelConfig> read_qwen2moe(const formats::GgufFile& file);
+Result<ModelConfig> read_qwen3moe(const formats::GgufFile& file);
+Result<ModelConfig> read_gpt_oss(const formats::GgufFile& file);
 Result<ModelConfig> read_gemma2(const formats::GgufFile& file);
 Result<ModelConfig> read_gemma3(const formats::GgufFile& file);
 Result<ModelConfig> read_phi3(const formats::GgufFile& file);

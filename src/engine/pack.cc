@@ -36,6 +36,11 @@ struct Planes {
   }
 };
 
+// What one matrix of a stack takes, so that the next begins on a cache line.
+std::size_t stacked_bytes(std::size_t bytes) {
+  return (bytes + AlignedBuffer::kAlignment - 1) & ~(AlignedBuffer::kAlignment - 1);
+}
+
 kernels::FloatKind float_kind(DType type, PackMode mode) {
   if (mode == PackMode::Native && type == DType::F16) return kernels::FloatKind::F16;
   if (mode == PackMode::Native && type == DType::BF16) return kernels::FloatKind::BF16;
@@ -76,9 +81,9 @@ Result<void> check_shape(DType type, std::size_t size, std::size_t rows, std::si
 
 }  // namespace
 
-Result<PackedWeight> PackedWeight::prepare(DType type, std::span<const std::byte> bytes,
-                                           std::size_t rows, std::size_t cols, PackMode mode) {
-  MINERVA_TRY(check_shape(type, bytes.size(), rows, cols));
+Result<PackedWeight> PackedWeight::describe(DType type, std::size_t bytes, std::size_t rows,
+                                            std::size_t cols, PackMode mode) {
+  MINERVA_TRY(check_shape(type, bytes, rows, cols));
   PackedWeight out;
   out.type_ = type;
   out.rows_ = rows;
@@ -87,11 +92,9 @@ Result<PackedWeight> PackedWeight::prepare(DType type, std::span<const std::byte
   // The file's own bytes bound rows * cols: no packed plane is more than 16 times as large, and a
   // matrix of fewer than 16 rows is padded at most 16 times. Neither product can wrap.
   MINERVA_CHECK(checked_mul<std::size_t>(padded * sizeof(float), cols).has_value());
+  out.bytes_ = static_cast<std::size_t>(bytes_for(type, rows, cols, mode));
   if (is_float(type) || mode == PackMode::Float32) {
     out.floats_ = {float_kind(type, mode), rows, padded, cols, nullptr};
-    MINERVA_ASSIGN(out.memory_,
-                   AlignedBuffer::allocate(padded * cols * float_bytes(out.floats_.kind)));
-    out.floats_.values = out.memory_.data();
     return out;
   }
 
@@ -109,15 +112,52 @@ Result<PackedWeight> PackedWeight::prepare(DType type, std::span<const std::byte
     quant.table[i] =
         static_cast<std::uint8_t>(rule->table[i] + static_cast<std::int32_t>(rule->zero));
   }
-  const Planes planes(kind, padded, cols);
-  MINERVA_ASSIGN(out.memory_, AlignedBuffer::allocate(planes.total));
-  auto* base = reinterpret_cast<std::uint8_t*>(out.memory_.data());
+  return out;
+}
+
+void PackedWeight::attach(std::byte* memory) {
+  if (!quantized_) {
+    floats_.values = memory;
+    return;
+  }
+  kernels::QuantMatrix& quant = quant_;
+  const kernels::KindTraits kind = kernels::traits(quant.kind);
+  const Planes planes(kind, quant.rows_padded, cols_);
+  auto* base = reinterpret_cast<std::uint8_t*>(memory);
   quant.codes = base + planes.codes;
   quant.scales = base + planes.scales;
   if (kind.minimum) quant.minimum = reinterpret_cast<std::uint16_t*>(base + planes.minimum);
   if (kind.super) quant.sub_scales = base + planes.sub_scales;
   if (kind.super && kind.minimum) quant.sub_minimum = base + planes.sub_minimum;
+}
+
+Result<PackedWeight> PackedWeight::prepare(DType type, std::span<const std::byte> bytes,
+                                           std::size_t rows, std::size_t cols, PackMode mode) {
+  MINERVA_ASSIGN(PackedWeight out, describe(type, bytes.size(), rows, cols, mode));
+  MINERVA_ASSIGN(out.memory_, AlignedBuffer::allocate(out.bytes_));
+  out.attach(out.memory_.data());
   return out;
+}
+
+Result<std::vector<PackedWeight>> PackedWeight::prepare_stack(DType type, std::size_t bytes,
+                                                              std::size_t rows, std::size_t cols,
+                                                              PackMode mode, std::size_t count,
+                                                              AlignedBuffer& memory) {
+  std::vector<PackedWeight> stack;
+  stack.reserve(count);
+  std::size_t total = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    MINERVA_ASSIGN(PackedWeight each, describe(type, bytes, rows, cols, mode));
+    total += stacked_bytes(each.bytes_);
+    stack.push_back(std::move(each));
+  }
+  MINERVA_ASSIGN(memory, AlignedBuffer::allocate(total));
+  std::byte* at = memory.data();
+  for (PackedWeight& each : stack) {
+    each.attach(at);
+    at += stacked_bytes(each.bytes_);
+  }
+  return stack;
 }
 
 Result<PackedWeight> PackedWeight::pack(DType type, std::span<const std::byte> bytes,

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/aligned_buffer.h"
 #include "base/result.h"
@@ -39,6 +40,13 @@ class PackedWeight {
                                       std::size_t rows, std::size_t cols, PackMode mode);
   void pack_panels(std::span<const std::byte> bytes, std::size_t begin, std::size_t end);
 
+  // prepare() for `count` matrices of one shape in one allocation, which `memory` takes over and
+  // which must outlive them: the experts of a layer. `bytes` are those of one matrix.
+  static Result<std::vector<PackedWeight>> prepare_stack(formats::DType type, std::size_t bytes,
+                                                         std::size_t rows, std::size_t cols,
+                                                         PackMode mode, std::size_t count,
+                                                         AlignedBuffer& memory);
+
   bool quantized() const { return quantized_; }
   const kernels::QuantMatrix& quant() const { return quant_; }    // when quantized()
   const kernels::FloatMatrix& floats() const { return floats_; }  // otherwise
@@ -47,11 +55,15 @@ class PackedWeight {
   std::size_t cols() const { return cols_; }
   std::size_t rows_padded() const { return panels() * kernels::kPanelRows; }
   std::size_t panels() const { return (rows_ + kernels::kPanelRows - 1) / kernels::kPanelRows; }
-  std::size_t bytes() const { return memory_.size(); }
+  std::size_t bytes() const { return bytes_; }
   // k of one activation scale that the kernel expects: 32, 256, or 0 for float activations.
   std::size_t activation_group() const;
 
  private:
+  // Checks and describes without memory; attach() gives it `bytes_` of it, zero-filled.
+  static Result<PackedWeight> describe(formats::DType type, std::size_t bytes, std::size_t rows,
+                                       std::size_t cols, PackMode mode);
+  void attach(std::byte* memory);
   void pack_float_panel(std::span<const std::byte> bytes, std::size_t panel);
   void pack_block_panel(std::span<const std::byte> bytes, std::size_t panel);
   void pack_super_panel(std::span<const std::byte> bytes, std::size_t panel);
@@ -60,7 +72,8 @@ class PackedWeight {
   bool quantized_ = false;
   std::size_t rows_ = 0;
   std::size_t cols_ = 0;
-  AlignedBuffer memory_;
+  std::size_t bytes_ = 0;
+  AlignedBuffer memory_;  // empty in a stack
   kernels::QuantMatrix quant_;
   kernels::FloatMatrix floats_;
 };

@@ -19,7 +19,7 @@ PackMode pack_mode(Numerics numerics) {
 }
 
 std::span<const std::byte> rows_of(const GgufTensor& tensor, std::size_t first, std::size_t count) {
-  const std::size_t row_bytes = tensor.data.size() / tensor.dims[1];
+  const std::size_t row_bytes = tensor.data.size() / (tensor.dims[1] * tensor.dims[2]);
   return tensor.data.subspan(first * row_bytes, count * row_bytes);
 }
 
@@ -37,15 +37,25 @@ WeightLoader::WeightLoader(const GgufFile& file, const ModelConfig& config)
 
 Result<const GgufTensor*> WeightLoader::find(const std::string& name, std::size_t rows,
                                              std::size_t cols) {
+  return find_experts(name, 1, rows, cols);
+}
+
+Result<const GgufTensor*> WeightLoader::find_experts(const std::string& name, std::size_t count,
+                                                     std::size_t rows, std::size_t cols) {
   const GgufTensor* found = file_.find_tensor(name);
   if (found == nullptr) {
     return fail(ErrorCode::InvalidModel, fmt::format("the file has no tensor {}", name));
   }
-  if (found->dims[0] != cols || found->dims[1] != rows || found->dims[2] != 1 ||
+  if (found->dims[0] != cols || found->dims[1] != rows || found->dims[2] != count ||
       found->dims[3] != 1) {
+    const auto shape = [&](std::uint64_t matrices, std::uint64_t height, std::uint64_t width) {
+      return (found->dims[2] == 1 && count == 1 ? "" : fmt::format("{} x ", matrices)) +
+             fmt::format("{} x {}", height, width);
+    };
     return fail(ErrorCode::InvalidModel,
-                fmt::format("tensor {} is {} x {}; the metadata asks for {} x {}", name,
-                            found->dims[1], found->dims[0], rows, cols));
+                fmt::format("tensor {} is {}; the metadata asks for {}", name,
+                            shape(found->dims[2], found->dims[1], found->dims[0]),
+                            shape(count, rows, cols)));
   }
   if (!formats::dtype_info(found->type).decodable) {
     return fail(ErrorCode::Unsupported,
@@ -94,6 +104,40 @@ Result<void> WeightLoader::matrix(const std::string& name, RowRange rows, std::s
   return {};
 }
 
+Result<void> WeightLoader::float_matrix(const std::string& name, std::size_t rows, std::size_t cols,
+                                        PackedWeight& to) {
+  MINERVA_TRY(matrix(name, {0, rows, rows}, cols, to));
+  jobs_.back().as_float = true;
+  return {};
+}
+
+Result<void> WeightLoader::stack(const std::string& block, const std::string& kind,
+                                 std::size_t count, std::size_t rows, std::size_t cols,
+                                 ExpertStack& to) {
+  const std::string together = block + kind + "_exps";
+  stacks_.push_back({&to, jobs_.size(), count});
+  if (has(together + ".weight") || !has(fmt::format("{}{}.0.weight", block, kind))) {
+    MINERVA_ASSIGN(const GgufTensor* found, find_experts(together + ".weight", count, rows, cols));
+    for (std::size_t i = 0; i < count; ++i) jobs_.push_back({found, i * rows, rows, cols, nullptr});
+    if (has(together + ".bias")) MINERVA_TRY(vector(together + ".bias", count, rows, to.bias));
+    return {};
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    MINERVA_ASSIGN(const GgufTensor* found,
+                   find(fmt::format("{}{}.{}.weight", block, kind, i), rows, cols));
+    jobs_.push_back({found, 0, rows, cols, nullptr});
+    const GgufTensor* first = jobs_[stacks_.back().first_job].source;
+    if (found->type != first->type) {
+      return fail(ErrorCode::Unsupported,
+                  fmt::format("tensor {} is of type {} and {} of type {}; this engine takes the "
+                              "experts of a layer in one type",
+                              first->name, formats::dtype_info(first->type).name, found->name,
+                              formats::dtype_info(found->type).name));
+    }
+  }
+  return {};
+}
+
 Result<void> WeightLoader::refuse_unused() const {
   for (std::size_t i = 0; i < used_.size(); ++i) {
     const std::string& name = file_.tensors()[i].name;
@@ -108,13 +152,44 @@ Result<void> WeightLoader::refuse_unused() const {
 std::uint64_t WeightLoader::packed_bytes(Numerics numerics) const {
   std::uint64_t sum = 0;
   for (const Job& job : jobs_) {
-    sum += PackedWeight::bytes_for(job.source->type, job.rows, job.cols, pack_mode(numerics));
+    const PackMode mode = job.as_float ? PackMode::Float32 : pack_mode(numerics);
+    sum += PackedWeight::bytes_for(job.source->type, job.rows, job.cols, mode);
   }
   return sum;
 }
 
+Result<void> WeightLoader::prepare_stacks(Numerics numerics) {
+  for (const Stack& stack : stacks_) {
+    const Job& first = jobs_[stack.first_job];
+    MINERVA_ASSIGN(stack.target->matrices,
+                   PackedWeight::prepare_stack(
+                       first.source->type, rows_of(*first.source, 0, first.rows).size(), first.rows,
+                       first.cols, pack_mode(numerics), stack.count, stack.target->memory));
+    for (std::size_t i = 0; i < stack.count; ++i) {
+      jobs_[stack.first_job + i].target = &stack.target->matrices[i];
+    }
+  }
+  return {};
+}
+
+Result<void> WeightLoader::pack(const Job& job, Numerics numerics) {
+  const auto data = rows_of(*job.source, job.first_row, job.rows);
+  if (job.target->rows() != 0) {  // of a stack: it has its memory already
+    job.target->pack_panels(data, 0, job.target->panels());
+  } else {
+    const PackMode mode = job.as_float ? PackMode::Float32 : pack_mode(numerics);
+    auto packed = PackedWeight::pack(job.source->type, data, job.rows, job.cols, mode);
+    if (!packed) return fail(std::move(packed).error().in("tensor " + job.source->name));
+    *job.target = std::move(*packed);
+  }
+  // Else a model would take twice its size until the system wants the file's pages back.
+  file_.forget(data);
+  return {};
+}
+
 Result<std::uint64_t> WeightLoader::pack_all(Numerics numerics, ComputePool& pool,
                                              const Progress& progress) {
+  MINERVA_TRY(prepare_stacks(numerics));
   std::uint64_t total = 0;
   for (const Job& job : jobs_) total += rows_of(*job.source, job.first_row, job.rows).size();
   std::atomic<std::size_t> next{0};
@@ -124,18 +199,12 @@ Result<std::uint64_t> WeightLoader::pack_all(Numerics numerics, ComputePool& poo
   pool.run([&](unsigned) {
     for (std::size_t i = next++; i < jobs_.size(); i = next++) {
       const Job& job = jobs_[i];
-      const auto data = rows_of(*job.source, job.first_row, job.rows);
-      auto packed =
-          PackedWeight::pack(job.source->type, data, job.rows, job.cols, pack_mode(numerics));
-      if (!packed) {
+      if (auto packed = pack(job, numerics); !packed) {
         const std::lock_guard lock(mutex);
-        outcome = fail(std::move(packed).error().in("tensor " + job.source->name));
+        outcome = std::move(packed);
         return;
       }
-      *job.target = std::move(*packed);
-      // Else a model would take twice its size until the system wants the file's pages back.
-      file_.forget(data);
-      const std::uint64_t now = done += data.size();
+      const std::uint64_t now = done += rows_of(*job.source, job.first_row, job.rows).size();
       if (progress) progress(now, total);
     }
   });

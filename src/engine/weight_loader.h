@@ -55,6 +55,14 @@ class WeightLoader {
   // A matrix whose packing waits for pack_all().
   Result<void> matrix(const std::string& tensor, RowRange rows, std::size_t cols, PackedWeight& to);
 
+  // The same as float32, whatever the file holds and whatever the numerics: a router's.
+  Result<void> float_matrix(const std::string& tensor, std::size_t rows, std::size_t cols,
+                            PackedWeight& to);
+  // One matrix of each of `count` experts: BLOCK + KIND_exps.weight of three dimensions, or
+  // BLOCK + KIND.0.weight and so on; and the bias that is beside the former, if there is one.
+  Result<void> stack(const std::string& block, const std::string& kind, std::size_t count,
+                     std::size_t rows, std::size_t cols, ExpertStack& to);
+
   // The first tensor that nobody asked for, as an error.
   Result<void> refuse_unused() const;
 
@@ -72,12 +80,24 @@ class WeightLoader {
     std::size_t first_row;
     std::size_t rows;
     std::size_t cols;
-    PackedWeight* target;
+    PackedWeight* target;  // null until its stack has memory
+    bool as_float = false;
   };
+  // Experts' matrices of one shape and type, from jobs_[first_job] on.
+  struct Stack {
+    ExpertStack* target;
+    std::size_t first_job;
+    std::size_t count;
+  };
+  Result<const formats::GgufTensor*> find_experts(const std::string& tensor, std::size_t count,
+                                                  std::size_t rows, std::size_t cols);
+  Result<void> prepare_stacks(Numerics numerics);
+  Result<void> pack(const Job& job, Numerics numerics);
   const formats::GgufFile& file_;
   const ModelConfig& config_;
   std::vector<bool> used_;  // of the file's tensors
   std::vector<Job> jobs_;
+  std::vector<Stack> stacks_;
 };
 
 }  // namespace minerva::engine

@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "engine/expert_weights.h"
 #include "engine/pack.h"
 
 namespace minerva::engine {
@@ -29,7 +30,9 @@ struct LayerWeights {
   Norm ff_norm;                   // [width], with pre_norms and unless parallel
   Norm post_ff_norm;              // [width], with post_norms
   Linear q, k, v, attention_out;  // [heads*dim][width], [kv_heads*dim][width], ., [width][.]
+  std::vector<float> sinks;       // [heads], with attention_sinks
   Linear gate, up, down;          // [ff][width] if gated, [ff][width], [width][ff]
+  ExpertWeights experts;          // instead of these three
 };
 
 }  // namespace minerva::engine

@@ -118,19 +118,85 @@ class Weights {
     writer_.add_f32_tensor(name, dims, values);
   }
   void matrix(const std::string& name, std::size_t rows, std::size_t cols) {
-    ++tensor_;
     const std::array<std::uint64_t, 2> dims = {cols, rows};
-    writer_.add_tensor(
-        name, s_.type, dims,
-        random_weights(s_.type, rows * cols, 1.5 / std::sqrt(static_cast<double>(cols)),
-                       s_.seed * 1000 + tensor_));
+    add(name, s_.type, dims);
+  }
+  // One matrix of each expert.
+  void experts(const std::string& name, std::size_t rows, std::size_t cols) {
+    const std::array<std::uint64_t, 3> dims = {cols, rows, s_.experts};
+    add(name, s_.type, dims);
+  }
+  // Routers and biases are F32 in every file.
+  void floats(const std::string& name, std::size_t rows, std::size_t cols) {
+    const std::array<std::uint64_t, 2> dims = {cols, rows};
+    add(name, DType::F32, std::span(dims).first(rows == 1 ? 1 : 2));
   }
 
  private:
+  void add(const std::string& name, DType type, std::span<const std::uint64_t> dims) {
+    ++tensor_;
+    std::size_t count = 1;
+    for (const std::uint64_t dim : dims) count *= dim;
+    writer_.add_tensor(name, type, dims,
+                       random_weights(type, count, 1.5 / std::sqrt(static_cast<double>(dims[0])),
+                                      s_.seed * 1000 + tensor_));
+  }
+
   GgufWriter& writer_;
   const TinyModel& s_;
   std::uint64_t tensor_ = 0;
 };
+
+void add_attention(Weights& w, const TinyModel& s, const std::string& p) {
+  const bool gemma = s.architecture == "gemma3";
+  const bool gpt_oss = s.architecture == "gpt-oss";
+  w.norm(p + "attn_norm.weight", s.width);
+  if (gemma || gpt_oss) w.norm(p + "post_attention_norm.weight", s.width);
+  if (gemma || s.architecture == "qwen3moe") {
+    w.norm(p + "attn_q_norm.weight", s.head_dim);
+    w.norm(p + "attn_k_norm.weight", s.head_dim);
+  }
+  w.matrix(p + "attn_q.weight", s.heads * s.head_dim, s.width);
+  w.matrix(p + "attn_k.weight", s.kv_heads * s.head_dim, s.width);
+  w.matrix(p + "attn_v.weight", s.kv_heads * s.head_dim, s.width);
+  w.matrix(p + "attn_output.weight", s.width, s.heads * s.head_dim);
+  if (gpt_oss || s.architecture == "qwen2moe") {
+    w.floats(p + "attn_q.bias", 1, s.heads * s.head_dim);
+    w.floats(p + "attn_k.bias", 1, s.kv_heads * s.head_dim);
+    w.floats(p + "attn_v.bias", 1, s.kv_heads * s.head_dim);
+  }
+  if (gpt_oss) {
+    w.floats(p + "attn_output.bias", 1, s.width);
+    w.floats(p + "attn_sinks.weight", 1, s.heads);
+  }
+}
+
+void add_feed_forward(Weights& w, const TinyModel& s, const std::string& p) {
+  if (s.architecture != "gpt-oss") w.norm(p + "ffn_norm.weight", s.width);
+  if (s.architecture == "gemma3") w.norm(p + "post_ffw_norm.weight", s.width);
+  if (s.experts == 0) {
+    w.matrix(p + "ffn_gate.weight", s.ff_width, s.width);
+    w.matrix(p + "ffn_up.weight", s.ff_width, s.width);
+    w.matrix(p + "ffn_down.weight", s.width, s.ff_width);
+    return;
+  }
+  w.floats(p + "ffn_gate_inp.weight", s.experts, s.width);
+  w.experts(p + "ffn_gate_exps.weight", s.expert_ff_width, s.width);
+  w.experts(p + "ffn_up_exps.weight", s.expert_ff_width, s.width);
+  w.experts(p + "ffn_down_exps.weight", s.width, s.expert_ff_width);
+  if (s.architecture == "gpt-oss") {
+    w.floats(p + "ffn_gate_inp.bias", 1, s.experts);
+    w.floats(p + "ffn_gate_exps.bias", s.experts, s.expert_ff_width);
+    w.floats(p + "ffn_up_exps.bias", s.experts, s.expert_ff_width);
+    w.floats(p + "ffn_down_exps.bias", s.experts, s.width);
+  }
+  if (s.shared_ff_width != 0) {
+    w.floats(p + "ffn_gate_inp_shexp.weight", 1, s.width);
+    w.matrix(p + "ffn_gate_shexp.weight", s.shared_ff_width, s.width);
+    w.matrix(p + "ffn_up_shexp.weight", s.shared_ff_width, s.width);
+    w.matrix(p + "ffn_down_shexp.weight", s.width, s.shared_ff_width);
+  }
+}
 
 void add_metadata(GgufWriter& writer, const TinyModel& s) {
   auto u32 = [&](const char* key, std::size_t value) {
@@ -150,6 +216,12 @@ void add_metadata(GgufWriter& writer, const TinyModel& s) {
   writer.add_f32(s.architecture + ".rope.freq_base", 10'000);
   writer.add_f32(s.architecture + ".attention.layer_norm_rms_epsilon", 1e-5F);
   if (s.window != 0) u32("attention.sliding_window", s.window);
+  if (s.experts != 0) {
+    u32("expert_count", s.experts);
+    u32("expert_used_count", s.experts_used);
+    u32("expert_feed_forward_length", s.expert_ff_width);
+  }
+  if (s.shared_ff_width != 0) u32("expert_shared_feed_forward_length", s.shared_ff_width);
 }
 
 }  // namespace
@@ -189,27 +261,13 @@ GgufWriter tiny_model(const TinyModel& s) {
   add_metadata(writer, s);
   add_vocabulary(writer);
   Weights w(writer, s);
-  const bool gemma = s.architecture == "gemma3";
   w.matrix("token_embd.weight", kTinyVocabulary, s.width);
   w.norm("output_norm.weight", s.width);
   if (!s.tied) w.matrix("output.weight", kTinyVocabulary, s.width);
   for (std::size_t i = 0; i < s.layers; ++i) {
     const std::string p = "blk." + std::to_string(i) + ".";
-    w.norm(p + "attn_norm.weight", s.width);
-    w.norm(p + "ffn_norm.weight", s.width);
-    if (gemma) {
-      w.norm(p + "attn_q_norm.weight", s.head_dim);
-      w.norm(p + "attn_k_norm.weight", s.head_dim);
-      w.norm(p + "post_attention_norm.weight", s.width);
-      w.norm(p + "post_ffw_norm.weight", s.width);
-    }
-    w.matrix(p + "attn_q.weight", s.heads * s.head_dim, s.width);
-    w.matrix(p + "attn_k.weight", s.kv_heads * s.head_dim, s.width);
-    w.matrix(p + "attn_v.weight", s.kv_heads * s.head_dim, s.width);
-    w.matrix(p + "attn_output.weight", s.width, s.heads * s.head_dim);
-    w.matrix(p + "ffn_gate.weight", s.ff_width, s.width);
-    w.matrix(p + "ffn_up.weight", s.ff_width, s.width);
-    w.matrix(p + "ffn_down.weight", s.width, s.ff_width);
+    add_attention(w, s, p);
+    add_feed_forward(w, s, p);
   }
   return writer;
 }

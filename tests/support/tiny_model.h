@@ -22,7 +22,12 @@ struct TinyModel {
   std::size_t head_dim = 64;
   std::size_t ff_width = 256;
   std::size_t context = 2048;
-  std::size_t window = 0;  // gemma3's sliding window
+  std::size_t window = 0;  // gemma3's and gpt-oss's sliding window
+  // Of llama, qwen2moe, qwen3moe and gpt-oss.
+  std::size_t experts = 0;  // 0: dense
+  std::size_t experts_used = 2;
+  std::size_t expert_ff_width = 256;
+  std::size_t shared_ff_width = 0;  // qwen2moe's shared expert
   std::uint64_t seed = 1;
   bool tied = true;
 };

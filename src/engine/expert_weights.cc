@@ -1,0 +1,29 @@
+#include "engine/expert_weights.h"
+
+#include "engine/model_config.h"
+#include "engine/weight_loader.h"
+
+namespace minerva::engine {
+
+Result<void> request_experts(WeightLoader& loader, const ModelConfig& config,
+                             const std::string& block, ExpertWeights& to) {
+  const ExpertsConfig& e = config.experts;
+  const std::size_t width = config.width;
+  MINERVA_TRY(loader.float_matrix(block + "ffn_gate_inp.weight", e.count, width, to.router));
+  if (loader.has(block + "ffn_gate_inp.bias")) {
+    MINERVA_TRY(loader.vector(block + "ffn_gate_inp.bias", 1, e.count, to.router_bias));
+  }
+  MINERVA_TRY(loader.stack(block, "ffn_gate", e.count, e.ff_width, width, to.gate));
+  MINERVA_TRY(loader.stack(block, "ffn_up", e.count, e.ff_width, width, to.up));
+  MINERVA_TRY(loader.stack(block, "ffn_down", e.count, width, e.ff_width, to.down));
+  if (e.shared_ff_width == 0) return {};
+  const auto matrix = [&](const char* name, std::size_t rows, std::size_t cols, PackedWeight& w) {
+    return loader.matrix(block + name, {0, rows, rows}, cols, w);
+  };
+  MINERVA_TRY(loader.float_matrix(block + "ffn_gate_inp_shexp.weight", 1, width, to.shared_router));
+  MINERVA_TRY(matrix("ffn_gate_shexp.weight", e.shared_ff_width, width, to.shared_gate));
+  MINERVA_TRY(matrix("ffn_up_shexp.weight", e.shared_ff_width, width, to.shared_up));
+  return matrix("ffn_down_shexp.weight", width, e.shared_ff_width, to.shared_down);
+}
+
+}  // namespace minerva::engine
