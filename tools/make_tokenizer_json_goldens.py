@@ -22,6 +22,9 @@ TEXTS = 40
 # Those that a vocabulary of characters has; the trainer's own choice differs from run to run.
 CHARACTERS = set(" \nabcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789.,'\u00e9\u00fc\u4e16\u0431")
 SPECIAL = ["<|end|>", "<s>", "<unk>"]
+# Pre-tokenizers that the cases below have no other one of.
+NEWER = ["qwen35", "seed-coder", "bailingmoe", "tekken", "gpt-4o", "kimi-k2", "deepseek-llm",
+         "deepseek-coder", "deepseek-v3", "falcon", "minicpm5", "laguna", "bloom", "viking", "ufakzeka"]
 WRITTEN = [*SPECIAL, "<left>", "<right>", "<user>", "<both>", "caf\u00e9", "<|end|>", " ", ""]
 
 
@@ -100,7 +103,8 @@ def with_merge_lines(document):
 def with_template(document, before, after):
     tokenizer = Tokenizer.from_str(json.dumps(document))
     steps = [*([before] if before else []), "$A", *([after] if after else [])]
-    tokens = [(text, tokenizer.token_to_id(text)) for text in (before, after) if text]
+    names = dict.fromkeys(f"{before or ''} {after or ''}".split())
+    tokens = [(text, tokenizer.token_to_id(text)) for text in names]
     tokenizer.post_processor = processors.TemplateProcessing(single=" ".join(steps),
                                                              special_tokens=tokens)
     return json.loads(tokenizer.to_str())
@@ -169,6 +173,165 @@ def kinds():
         "metaspace never": characters_kind(
             metaspace("never", True), None,
             decoders.Metaspace(prepend_scheme="never"), False, fuse_unk=False),
+        **{name: bytes_kind(split_then_bytes(*pre[name])) for name in NEWER},
+        **word_kinds(),
+        **byte_kinds(),
+    }
+
+
+CLIP = (r"""<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]"""
+        r"|[^\s\p{L}\p{N}]+")
+
+
+def words_kind(model, trainer, normalizer, pre_tokenizer, decoder, model_fields=None, single_word=(),
+               marked=()):
+    """Models of words that were cut before."""
+    tokenizer = Tokenizer(model)
+    if normalizer:
+        tokenizer.normalizer = normalizer
+    if pre_tokenizer:
+        tokenizer.pre_tokenizer = pre_tokenizer
+    # Which characters an alphabet leaves out differs from run to run.
+    known = ["".join(c for c in text if c in CHARACTERS) for text in corpus()]
+    tokenizer.train_from_iterator(known, trainer)
+    document = json.loads(tokenizer.to_str())
+    document["added_tokens"] = [token for token in document["added_tokens"]
+                                if token["content"] not in marked]
+    tokenizer = Tokenizer.from_str(json.dumps(document))
+    add_tokens(tokenizer)
+    tokenizer.add_tokens([AddedToken(text, single_word=True, normalized=False)
+                          for text in single_word])
+    if decoder:
+        tokenizer.decoder = decoder
+    document = json.loads(tokenizer.to_str())
+    document["model"].update(model_fields or {})
+    return document
+
+
+def marked_characters(prefix="", suffix=""):
+    """As special tokens of a trainer, since it numbers these in an order of its own otherwise."""
+    # Also what normal forms and byte-level make of these.
+    parts = set("\u0301\u0308\u00c3\u00a9\u00bc\u00e4\u00b8\u0138\u00d0\u00b1")
+    return [prefix + c + suffix for c in sorted(CHARACTERS - {" ", "\n"} | parts)]
+
+
+def word_piece(normalizer, pre_tokenizer, prefix="##", cleanup=True, **more):
+    marked = marked_characters(prefix)
+    trainer = trainers.WordPieceTrainer(vocab_size=420, special_tokens=["<unk>", *marked],
+                                        show_progress=False, continuing_subword_prefix=prefix)
+    return words_kind(models.WordPiece(unk_token="<unk>"), trainer, normalizer, pre_tokenizer,
+                      decoders.WordPiece(prefix=prefix, cleanup=cleanup),
+                      {"continuing_subword_prefix": prefix}, marked=marked, **more)
+
+
+def unigram(normalizer, pre_tokenizer, decoder, byte_fallback=False):
+    """Its trainer depends on the order in which threads end: pieces and scores of our own."""
+    rng = random.Random(SEED + 2)
+    pieces = {"<unk>": 0.0, "<s>": 0.0, "</s>": 0.0}
+    for character in sorted(CHARACTERS | {"\u2581"}):
+        pieces[character] = -rng.randint(600, 1200) / 100
+    words = sorted({word for text in corpus() for word in text.lower().split() if word.isascii()})
+    for word in words[::5]:
+        for text in ("\u2581" + word, word[:3], word[-3:], word[1:4], "\u2581" + word[:2]):
+            pieces.setdefault(text, -rng.randint(300, 1100) / 100)
+    if byte_fallback:
+        pieces.update({f"<0x{byte:02X}>": 0.0 for byte in range(256)})
+    # Equal scores are where ways are equally good.
+    pieces.setdefault("aa", -7.0)
+    pieces.setdefault("aaa", -10.5)
+    pieces.setdefault("a", -3.5)
+    tokenizer = Tokenizer(models.Unigram([(text, score) for text, score in pieces.items() if text],
+                                         unk_id=0, byte_fallback=byte_fallback))
+    if normalizer:
+        tokenizer.normalizer = normalizer
+    if pre_tokenizer:
+        tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.decoder = decoder
+    add_tokens(tokenizer)
+    return json.loads(tokenizer.to_str())
+
+
+def bpe_of_words(normalizer, pre_tokenizer, decoder, **fields):
+    marked = marked_characters(fields.get("continuing_subword_prefix", ""),
+                               fields.get("end_of_word_suffix", "")) if fields else []
+    trainer = trainers.BpeTrainer(vocab_size=420, special_tokens=["<unk>", *marked],
+                                  show_progress=False, **fields)
+    model = models.BPE(unk_token="<unk>", fuse_unk=True, **fields)
+    return words_kind(model, trainer, normalizer, pre_tokenizer, decoder, marked=marked)
+
+
+def word_kinds():
+    """WordPiece, WordLevel, Unigram, and BPE with marks at words' ends."""
+    pre, norm = pre_tokenizers, normalizers
+    squeeze = norm.Replace(Regex(r"\s+"), " ")
+    bert = word_piece(norm.BertNormalizer(), pre.BertPreTokenizer())
+    clip = bpe_of_words(norm.Sequence([norm.NFC(), squeeze, norm.Lowercase()]),
+                        pre.Sequence([split(CLIP, "removed", True), byte_level(False)]), None,
+                        end_of_word_suffix="</w>")
+    clip["decoder"] = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True,
+                       "use_regex": True}
+    levels = trainers.WordLevelTrainer(vocab_size=300, special_tokens=["<unk>"], show_progress=False)
+    return {
+        "bert": with_template(bert, "<s>", "<|end|>"),
+        "bert, two before": with_template(bert, "<s> <|end|>", "<|end|> <unk>"),
+        "bert, cased": word_piece(norm.BertNormalizer(lowercase=False), pre.BertPreTokenizer(),
+                                  cleanup=False, single_word=["the", "\u00e9"]),
+        "bert, accents kept": word_piece(
+            norm.BertNormalizer(strip_accents=False, handle_chinese_chars=False),
+            pre.BertPreTokenizer()),
+        "word pieces": word_piece(norm.Sequence([norm.NFKD(), norm.StripAccents(), norm.Strip()]),
+                                  pre.Whitespace(), prefix="@@"),
+        "word pieces at signs": word_piece(norm.NFD(), pre.Sequence([
+            pre.WhitespaceSplit(), pre.Punctuation("contiguous"), pre.Digits(True)])),
+        "word pieces with the previous": word_piece(None, pre.Sequence([
+            pre.CharDelimiterSplit(" "), pre.Punctuation("merged_with_previous")])),
+        "word pieces with the next": word_piece(norm.Nmt(), pre.Sequence([
+            split(r"[^\S\n]", "merged_with_next"), pre.Punctuation("merged_with_next")])),
+        "word levels": words_kind(models.WordLevel(unk_token="<unk>"), levels, norm.Lowercase(),
+                                  pre.Whitespace(), None),
+        "unigram": with_template(unigram(
+            norm.Sequence([norm.Nmt(), norm.NFKC(), norm.Replace(Regex(" {2,}"), " ")]),
+            pre.Metaspace(), decoders.Metaspace()), None, "</s>"),
+        "unigram, bytes": unigram(None, pre.Metaspace(prepend_scheme="first", split=False),
+                                  decoders.Sequence([decoders.ByteFallback(),
+                                                     decoders.Metaspace(prepend_scheme="first")]),
+                                  True),
+        "unigram, lower": unigram(
+            norm.Sequence([norm.Replace("``", '"'), norm.NFKD(), norm.StripAccents(),
+                           norm.Lowercase(), norm.Prepend("\u2581")]),
+            pre.Sequence([pre.WhitespaceSplit(), pre.Metaspace()]), decoders.Metaspace()),
+        "clip": clip,
+        "suffixes": bpe_of_words(norm.Lowercase(), pre.WhitespaceSplit(), decoders.BPEDecoder(),
+                                 end_of_word_suffix="</w>"),
+        "prefixes": bpe_of_words(None, pre.Whitespace(), decoders.WordPiece(),
+                                 continuing_subword_prefix="##"),
+        "words": bpe_of_words(norm.Strip(right=False), pre.Sequence([
+            split(r"\s", "removed"), split(r"(?i:un|re)(?=\p{L})|\b[xyz]\w", "contiguous"),
+            split("e", "merged_with_previous", True)]), None),
+    }
+
+
+def byte_kinds():
+    """Byte-level BPE, cut in other ways than scanners do."""
+    pre = random_text.PRE_TOKENIZERS
+    # A group changes nothing but the name: no scanner of ours is known by it.
+    grouped = {name: bytes_kind(split_then_bytes(*(f"(?:{e})" for e in pre[name])))
+               for name in ("gpt-2", "llama-bpe", "qwen35", "gpt-4o", "deepseek-v3", "deepseek-llm",
+                            "bloom")}
+    spaced = pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=True)
+    roberta = bytes_kind(spaced)
+    end = roberta["added_tokens"][0]
+    roberta["post_processor"] = {"type": "RobertaProcessing", "sep": [end["content"], end["id"]],
+                                 "cls": [end["content"], end["id"]], "trim_offsets": True,
+                                 "add_prefix_space": True}
+    return {
+        **{f"{name} by its expression": kind for name, kind in grouped.items() if name != "gpt-2"},
+        "roberta": roberta,
+        "lower bytes": bytes_kind(byte_level(True), normalizers.Sequence(
+            [normalizers.NFKC(), normalizers.Lowercase()])),
+        "bytes at signs": bytes_kind(pre_tokenizers.Sequence([
+            pre_tokenizers.Punctuation("isolated"), split(r"\d{1,3}(?=(?:\d{3})*\b)"),
+            split("[aeiou]", "merged_with_next"), byte_level(False)])),
     }
 
 

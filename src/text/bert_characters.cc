@@ -3,6 +3,7 @@
 #include <utf8proc.h>
 
 #include "text/unicode.h"
+#include "text/unicode_changes.h"
 
 namespace minerva::text {
 namespace {
@@ -23,14 +24,10 @@ utf8proc_category_t category_of(char32_t code_point) {
 }  // namespace
 
 bool is_bert_control(char32_t code_point) {
-  switch (category_of(code_point)) {
-    case UTF8PROC_CATEGORY_CC:
-    case UTF8PROC_CATEGORY_CF:
-    case UTF8PROC_CATEGORY_CO:
-      return true;
-    default:
-      return false;
-  }
+  const utf8proc_category_t category = category_of(code_point);
+  const bool control = category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF ||
+                       category == UTF8PROC_CATEGORY_CO;
+  return control != is_in(kControlChanges, code_point);
 }
 
 bool is_bert_ideograph(char32_t code_point) {
@@ -40,11 +37,22 @@ bool is_bert_ideograph(char32_t code_point) {
   return false;
 }
 
-bool is_bert_accent(char32_t code_point) { return category_of(code_point) == UTF8PROC_CATEGORY_MN; }
+bool is_bert_accent(char32_t code_point) {
+  const bool accent = category_of(code_point) == UTF8PROC_CATEGORY_MN;
+  return accent != is_in(kAccentChanges, code_point);
+}
+
+bool is_combining_mark(char32_t code_point) {
+  const utf8proc_category_t category = category_of(code_point);
+  const bool mark = category >= UTF8PROC_CATEGORY_MN && category <= UTF8PROC_CATEGORY_ME;
+  return mark != is_in(kMarkChanges, code_point);
+}
 
 bool is_bert_punctuation(char32_t code_point) {
   if (code_point < 0x80) return (class_of(code_point) & (kPunct | kSymbol)) != 0;
-  return (class_of(code_point) & kPunct) != 0;
+  const utf8proc_category_t category = category_of(code_point);
+  const bool sign = category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
+  return sign != is_in(kPunctuationChanges, code_point);
 }
 
 }  // namespace minerva::text

@@ -2,7 +2,22 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
+
+#include "text/unicode_changes.h"
+
 namespace minerva::text {
+namespace {
+
+CharClass newer_class(char32_t code_point) {
+  const auto above =
+      std::upper_bound(kNewerClasses.begin(), kNewerClasses.end(), code_point,
+                       [](char32_t value, const ClassRange& range) { return value < range.first; });
+  if (above == kNewerClasses.begin() || code_point > (above - 1)->last) return 0;
+  return (above - 1)->char_class;
+}
+
+}  // namespace
 
 CharClass class_of_non_ascii(char32_t code_point) {
   if (code_point == 0x85) return kSpace;  // NEL: a control character, and White_Space
@@ -40,6 +55,8 @@ CharClass class_of_non_ascii(char32_t code_point) {
     case UTF8PROC_CATEGORY_MC:
     case UTF8PROC_CATEGORY_ME:
       return kMark;
+    case UTF8PROC_CATEGORY_CN:
+      return newer_class(code_point);
     default:
       return 0;
   }

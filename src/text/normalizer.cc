@@ -96,7 +96,7 @@ Normalizer::Step lowercase_step() {
 Normalizer::Step strip_accents_step() {
   return [](std::string& text) -> Result<void> {
     text = map_characters(text, [](char32_t c, std::string& out) {
-      if ((class_of(c) & kMark) == 0) utf8_append(out, c);
+      if (!is_combining_mark(c)) utf8_append(out, c);
     });
     return {};
   };

@@ -12,8 +12,12 @@ namespace {
 // What goes into brackets for \s and \w; PCRE2's own \s has U+180E too, its \w no marks.
 constexpr std::string_view kSpaces = R"(\p{Z}\x09-\x0d\x{85})";
 constexpr std::string_view kWord =
-    R"(\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169})"
+    R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be}\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169})"
     R"(\x{1f170}-\x{1f189})";
+// What is none of these, for brackets that have other members, too.
+constexpr std::string_view kNoSpaces =
+    R"(\x00-\x08\x0e-\x1f\x21-\x{84}\x{86}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027})"
+    R"(\x{202a}-\x{202e}\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{10ffff})";
 constexpr std::string_view kHex = "0-9A-Fa-f";
 
 std::string boundary(bool not_one) {
@@ -102,8 +106,8 @@ Result<void> Translator::escape(bool inside) {
     out_ += R"(\P{Nd})";
   } else if (c == 'v') {
     out_ += R"(\x0b)";
-  } else if (!inside && c == 'S') {
-    add_class(kSpaces, false, true);
+  } else if (c == 'S') {
+    add_class(inside ? kNoSpaces : kSpaces, inside, true);
   } else if (!inside && c == 'W') {
     add_class(kWord, false, true);
   } else if (!inside && c == 'H') {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "text/unicode_changes.h"
 
 namespace minerva::text {
 namespace {
@@ -33,6 +34,10 @@ char32_t first_changed(UnicodeForm form) {
 
 void append_decomposed(char32_t code_point, UnicodeForm form,
                        std::vector<utf8proc_int32_t>& buffer) {
+  if (is_in(is_compatible(form) ? kNotCompatible : kNotDecomposed, code_point)) {
+    buffer.push_back(static_cast<utf8proc_int32_t>(code_point));
+    return;
+  }
   std::array<utf8proc_int32_t, kDecomposedMax> parts{};
   int boundary = 0;
   const int options = UTF8PROC_DECOMPOSE | (is_compatible(form) ? UTF8PROC_COMPAT : 0);
@@ -86,19 +91,15 @@ void append_form(std::string_view valid, UnicodeForm form, std::string& out) {
 }  // namespace
 
 bool is_word_character(char32_t code_point) {
+  const CharClass char_class = class_of(code_point);
+  if ((char_class & (kLetter | kMark)) != 0) return true;
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(code_point))) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-    case UTF8PROC_CATEGORY_MN:
-    case UTF8PROC_CATEGORY_MC:
-    case UTF8PROC_CATEGORY_ME:
     case UTF8PROC_CATEGORY_ND:
     case UTF8PROC_CATEGORY_NL:
     case UTF8PROC_CATEGORY_PC:
       return true;
+    case UTF8PROC_CATEGORY_CN:
+      return char_class == kNumber;  // what is newer has decimal digits only
     default:
       break;
   }
@@ -111,9 +112,19 @@ bool is_word_character(char32_t code_point) {
 }
 
 void append_lower(std::string& out, char32_t code_point) {
+  if (code_point < 0x80) {
+    out += code_point >= 'A' && code_point <= 'Z' ? static_cast<char>(code_point + 32)
+                                                  : static_cast<char>(code_point);
+    return;
+  }
   // The one character whose lower case is two.
   if (code_point == 0x130) {
     out += "i\xcc\x87";
+    return;
+  }
+  const auto newer = std::ranges::find(kNewerLowerCase, code_point, &CodePair::from);
+  if (newer != kNewerLowerCase.end()) {
+    utf8_append(out, newer->to);
     return;
   }
   utf8_append(out,
