@@ -12,8 +12,8 @@ namespace {
 // What goes into brackets for \s and \w; PCRE2's own \s has U+180E too, its \w no marks.
 constexpr std::string_view kSpaces = R"(\p{Z}\x09-\x0d\x{85})";
 constexpr std::string_view kWord =
-    R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be}\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169})"
-    R"(\x{1f170}-\x{1f189})";
+    R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be}\p{L}\p{M}\p{Nl}\p{Nd}\p{Pc})"
+    R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
 // What is none of these, for brackets that have other members, too.
 constexpr std::string_view kNoSpaces =
     R"(\x00-\x08\x0e-\x1f\x21-\x{84}\x{86}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff})"
