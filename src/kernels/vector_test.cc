@@ -178,6 +178,15 @@ TEST(Vector, SiluAndGelu) {
     silu.insert(silu.end(), gelu.begin(), gelu.end());
     return silu;
   });
+  const std::vector<float> ones(kSizes, 1);
+  same_everywhere([&](const KernelTable& k, std::size_t n) {
+    auto silu = guarded(n, [&](float* o) { k.silu_mul(gate.data(), nullptr, n, o); });
+    auto gelu = guarded(n, [&](float* o) { k.gelu_tanh_mul(gate.data(), nullptr, n, o); });
+    EXPECT_EQ(silu, guarded(n, [&](float* o) { k.silu_mul(gate.data(), ones.data(), n, o); }));
+    EXPECT_EQ(gelu, guarded(n, [&](float* o) { k.gelu_tanh_mul(gate.data(), ones.data(), n, o); }));
+    silu.insert(silu.end(), gelu.begin(), gelu.end());
+    return silu;
+  });
   const std::vector<float> one(16, 1);
   for (const KernelTable* k : tables_here()) {
     for (float x = -12; x < 12; x += 0.0007F) {
