@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <functional>
 
 #include "engine/decoder.h"
 #include "support/tiny_arch.h"
@@ -101,6 +102,32 @@ TEST_P(EveryArchitecture, RefusesATensorThatItWouldIgnore) {
     EXPECT_EQ(model.error().code, ErrorCode::Unsupported);
     EXPECT_NE(model.error().message.find(name), std::string::npos) << model.error().message;
   }
+}
+
+// Whatever a key says, the file is loaded or refused; nothing else (S02).
+TEST_P(EveryArchitecture, OutlivesLiesInItsMetadata) {
+  ComputePool pool(1);
+  const GgufWriter honest = test::tiny_arch(GetParam(), DType::Q8_0);
+  const auto file = formats::GgufFile::parse(honest.bytes()).value();
+  std::size_t refused = 0;
+  for (const formats::GgufKeyValue& entry : file->metadata()) {
+    const std::string key(entry.key);
+    const auto try_with = [&](const std::function<void(GgufWriter&)>& put) {
+      GgufWriter writer = honest;
+      writer.remove(key);
+      put(writer);
+      if (!load(writer, pool)) ++refused;
+    };
+    try_with([](GgufWriter&) {});  // missing
+    for (const std::uint64_t lie : {std::uint64_t{0}, std::uint64_t{7}, ~std::uint64_t{0}}) {
+      try_with([&](GgufWriter& w) { w.add_u64(key, lie); });
+    }
+    for (const float lie : {0.0F, -1.0F, 1e-19F, 1e19F, std::nanf("")}) {
+      try_with([&](GgufWriter& w) { w.add_f32(key, lie); });
+    }
+    try_with([&](GgufWriter& w) { w.add_string(key, "yarn"); });
+  }
+  EXPECT_GT(refused, 5 * file->metadata().size());
 }
 
 TEST(Architectures, RefuseAFileThatLacksAPart) {
