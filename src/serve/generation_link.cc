@@ -127,6 +127,7 @@ void GenerationLink::attempt_failed(Error why) {
   {
     const std::lock_guard lock(mutex_);
     current_.reset();
+    if (place_) place_->waits_again();
   }
   tell_({TicketNews::Kind::Failed, std::move(why), {}});
 }

@@ -25,8 +25,9 @@ struct Attempt {
   std::vector<FailedAttempt> retries;  // before it
 };
 
-// What the loop hears of a request. Failed: the attempt is over without a token; the reader waits
-// for the next one. Ended: the engine is done with it. Gone: its reader left before any attempt.
+// What the loop hears of a request. Failed: the attempt is over and nothing of it was shown; the
+// reader waits for the next one. Ended: the engine is done with it. Gone: its reader left before
+// any attempt.
 struct TicketNews {
   enum class Kind : std::uint8_t { FirstToken, Failed, Ended, Gone };
   Kind kind = Kind::Ended;
@@ -69,7 +70,7 @@ class GenerationLink : public std::enable_shared_from_this<GenerationLink> {
   };
   News take_news();
   void first_token();
-  // The current attempt has failed without a token; another one, or a refusal, will come.
+  // The current attempt has failed with nothing shown; another one, or a refusal, will come.
   void attempt_failed(Error why);
   void engine_ended(const backend::EndEvent& end);
   // The reader will not look again. What runs is cancelled.

@@ -13,6 +13,13 @@ void Place::now_runs() {
   ledger_->waiting_to_running();
 }
 
+void Place::waits_again() {
+  const std::lock_guard lock(mutex_);
+  if (!runs_) return;
+  runs_ = false;
+  ledger_->running_to_waiting();
+}
+
 Result<std::unique_ptr<Place>> Ledger::enter() {
   const std::lock_guard lock(mutex_);
   if (closed_) return fail(ErrorCode::Unavailable, "the server is stopping");
@@ -47,6 +54,13 @@ void Ledger::waiting_to_running() {
   const std::lock_guard lock(mutex_);
   --waiting_;
   ++running_;
+  report();
+}
+
+void Ledger::running_to_waiting() {
+  const std::lock_guard lock(mutex_);
+  ++waiting_;
+  --running_;
   report();
 }
 

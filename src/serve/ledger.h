@@ -13,8 +13,8 @@ namespace minerva::serve {
 
 class Ledger;
 
-// One request's place, given back when it is destroyed. It moves from waiting to running once.
-// Any thread.
+// One request's place, given back when it is destroyed. It moves from waiting to running, and
+// back where its engine failed. Any thread.
 class Place {
  public:
   explicit Place(std::shared_ptr<Ledger> ledger) : ledger_(std::move(ledger)) {}
@@ -22,6 +22,7 @@ class Place {
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
   void now_runs();  // at its first token
+  void waits_again();
 
  private:
   const std::shared_ptr<Ledger> ledger_;
@@ -45,6 +46,7 @@ class Ledger : public std::enable_shared_from_this<Ledger> {
   friend class Place;
   void leave(bool ran);
   void waiting_to_running();
+  void running_to_waiting();
   void report() const;  // needs the lock
 
   const std::size_t requests_max_;

@@ -371,6 +371,7 @@ std::unique_ptr<Generation> LocalService::begin(Request request, Prepared prepar
   answer.stop = std::move(request.stop);
   answer.keep_tokens = request.logprobs >= 0;
   answer.echo = prepared.prompt.echo;
+  answer.whole = request.whole;
   answer.started = started;
 
   Job job;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <utility>
 
 namespace minerva::serve {
@@ -33,9 +34,45 @@ RunningGeneration::RunningGeneration(GenerationPlan plan, std::shared_ptr<Genera
       link_(std::move(link)),
       clock_(clock),
       metrics_(metrics) {
+  begin_choices();
+}
+
+// Also for another engine's attempt, which begins with nothing of the one before.
+void RunningGeneration::begin_choices() {
+  choices_.clear();
   for (std::uint32_t i = 0; i < plan_.choices; ++i) {
-    choices_.push_back({ChoiceText(i, plan_.stop, plan_.keep_tokens), false, {}});
-    if (!plan_.echo.empty()) deltas_.emplace_back(TextDelta{i, plan_.echo, {}});
+    choices_.push_back({ChoiceText(i, plan_.stop, plan_.keep_tokens), false, {}, {i, {}, {}}, {}});
+  }
+  for (std::uint32_t i = 0; i < plan_.choices && !plan_.echo.empty(); ++i) {
+    give(TextDelta{i, plan_.echo, {}});
+  }
+  any_token_ = false;
+  stopped_early_ = false;
+}
+
+void RunningGeneration::give(TextDelta delta) {
+  if (!plan_.whole) {
+    deltas_.emplace_back(std::move(delta));
+    return;
+  }
+  TextDelta& held = choices_[delta.choice].held_text;
+  held.text += delta.text;
+  std::ranges::move(delta.tokens, std::back_inserter(held.tokens));
+}
+
+void RunningGeneration::give(FinishDelta delta) {
+  if (plan_.whole) {
+    choices_[delta.choice].held_end = std::move(delta);
+  } else {
+    deltas_.emplace_back(std::move(delta));
+  }
+}
+
+void RunningGeneration::give_held() {
+  for (Choice& choice : choices_) {
+    const bool empty = choice.held_text.text.empty() && choice.held_text.tokens.empty();
+    if (!empty) deltas_.emplace_back(std::move(choice.held_text));
+    if (choice.held_end) deltas_.emplace_back(std::move(*choice.held_end));
   }
 }
 
@@ -115,16 +152,15 @@ void RunningGeneration::take(backend::TokenEvent event) {
   if (choice.ended) return;
   const std::uint32_t index = event.choice;
   const TimePoint now = clock_.now();
-  if (!any_token_) {
-    any_token_ = true;
-    link_->first_token();
+  if (!std::exchange(any_token_, true)) link_->first_token();
+  if (!std::exchange(timed_, true)) {
     metrics_.observe(Metric::TimeToFirstTokenSeconds, seconds(now - plan_.started));
   }
   if (choice.last_token) {
     metrics_.observe(Metric::InterTokenLatencySeconds, seconds(now - *choice.last_token));
   }
   choice.last_token = now;
-  if (auto delta = choice.text.push(std::move(event))) deltas_.emplace_back(std::move(*delta));
+  if (auto delta = choice.text.push(std::move(event))) give(std::move(*delta));
   if (!choice.text.stopped()) return;
 
   stopped_early_ = true;
@@ -137,14 +173,14 @@ void RunningGeneration::take(backend::TokenEvent event) {
 void RunningGeneration::take(const backend::ChoiceEndEvent& event) {
   if (event.choice >= choices_.size() || choices_[event.choice].ended) return;
   if (auto delta = choices_[event.choice].text.finish(/*broken_tail=*/true)) {
-    deltas_.emplace_back(std::move(*delta));
+    give(std::move(*delta));
   }
   end_choice(event.choice, event.reason);
 }
 
 void RunningGeneration::end_choice(std::uint32_t index, backend::FinishReason reason) {
   choices_[index].ended = true;
-  deltas_.emplace_back(FinishDelta{index, reason, choices_[index].text.stopped()});
+  give(FinishDelta{index, reason, choices_[index].text.stopped()});
 }
 
 void RunningGeneration::take(backend::EndEvent event) {
@@ -154,8 +190,10 @@ void RunningGeneration::take(backend::EndEvent event) {
     event.outcome = Outcome::Failed;
     event.error = Error{ErrorCode::Unavailable, "the engine was stopped", {}, backend_};
   }
-  if (event.outcome == Outcome::Failed && !any_token_ && !cancelled_) {
-    // Nothing was shown yet, so somebody else may try.
+  const bool nothing_shown = !any_token_ || (plan_.whole && !enough_);
+  if (event.outcome == Outcome::Failed && nothing_shown && !cancelled_) {
+    // So somebody else may try.
+    begin_choices();
     link_->attempt_failed(
         event.error.value_or(Error{ErrorCode::Internal, "it failed without a word"}));
     return;
@@ -175,9 +213,7 @@ void RunningGeneration::take(backend::EndEvent event) {
   if (event.outcome == Outcome::Failed) {
     for (Choice& choice : choices_) {
       if (choice.ended) continue;
-      if (auto delta = choice.text.finish(/*broken_tail=*/false)) {
-        deltas_.emplace_back(std::move(*delta));
-      }
+      if (auto delta = choice.text.finish(/*broken_tail=*/false)) give(std::move(*delta));
     }
   }
   finish(std::move(event));
@@ -185,6 +221,7 @@ void RunningGeneration::take(backend::EndEvent event) {
 
 void RunningGeneration::finish(backend::EndEvent end) {
   finished_ = true;
+  give_held();
   metrics_.add(Metric::RequestsTotal, 1, outcome_label(end.outcome));
   metrics_.add(Metric::CachedTokensTotal, static_cast<double>(end.usage.cached_tokens));
   metrics_.add(Metric::GeneratedTokensTotal, static_cast<double>(end.usage.completion_tokens));

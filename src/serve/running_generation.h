@@ -27,7 +27,8 @@ struct GenerationPlan {
   std::uint32_t choices = 1;
   std::vector<std::string> stop;
   bool keep_tokens = false;
-  std::string echo;  // text that comes first in every choice
+  std::string echo;    // text that comes first in every choice
+  bool whole = false;  // as in Request: text is given out only once the engine has ended
   TimePoint started;
 };
 
@@ -53,7 +54,14 @@ class RunningGeneration final : public Generation {
     ChoiceText text;
     bool ended = false;
     std::optional<TimePoint> last_token;
+    // Where only the whole answer counts.
+    TextDelta held_text;
+    std::optional<FinishDelta> held_end;
   };
+  void begin_choices();
+  void give(TextDelta delta);
+  void give(FinishDelta delta);
+  void give_held();
   void take(backend::TokenEvent event);
   void take(const backend::ChoiceEndEvent& event);
   void take(const backend::ProgressEvent& event) { deltas_.emplace_back(event); }
@@ -79,7 +87,8 @@ class RunningGeneration final : public Generation {
   std::vector<Choice> choices_;
   bool enough_ = false;  // every choice has ended at a stop string, so the engine was told to stop
   bool stopped_early_ = false;  // a choice ended at a stop string
-  bool any_token_ = false;
+  bool any_token_ = false;      // of this attempt
+  bool timed_ = false;          // the first token of all
   bool cancelled_ = false;
   bool engine_ended_ = false;  // or it is nobody's business any more
   bool finished_ = false;      // the EndDelta is in deltas_ or was given out

@@ -350,7 +350,7 @@ void ServeLoop::dispatch(TicketId id, InstanceId place, const std::vector<Failed
     if (ticket.chain[i] == place) reason = job.chain[i].reason;
   }
   if (!retries.empty()) {
-    reason = fmt::format("{} gave no token: {}", retries.back().backend, retries.back().why);
+    reason = fmt::format("{} gave no answer: {}", retries.back().backend, retries.back().why);
   }
   job.link->deliver({std::move(stream), places_[place].engine, std::move(reason), retries});
 }

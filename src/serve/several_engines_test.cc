@@ -45,7 +45,7 @@ TEST_F(SeveralEnginesTest, AnEngineThatCannotLoadIsReplacedAndThatIsSaid) {
   ASSERT_EQ(answer.end.retries.size(), 1U);
   EXPECT_EQ(answer.end.retries[0].backend, "fake");
   EXPECT_THAT(answer.end.retries[0].why, HasSubstr("an odd tensor"));
-  EXPECT_THAT(answer.end.route, HasSubstr("gave no token"));
+  EXPECT_THAT(answer.end.route, HasSubstr("gave no answer"));
   EXPECT_EQ(metrics_.sum(Metric::RetriesTotal, "fake"), 1);
 }
 
@@ -71,6 +71,95 @@ TEST_F(SeveralEnginesTest, AfterATokenNobodyTakesOver) {
   EXPECT_EQ(answer.end.end.outcome, Outcome::Failed);
   EXPECT_TRUE(answer.end.retries.empty());
   EXPECT_EQ(engine_count(), 1U);
+}
+
+// Where nothing is shown before the end, nothing has been promised after a token either.
+TEST_F(SeveralEnginesTest, AWholeAnswerBegunInVainIsMadeElsewhereFromItsBeginning) {
+  begin_with({});
+  ask(named("fake"));
+  backend::FakeFaults faults;
+  faults.fail_at_token = 3;
+  engine(0).set_faults(faults);
+  Request request = named("fake", {"second"});
+  request.whole = true;
+  request.n = 2;
+  request.logprobs = 1;
+  request.echo = true;
+  auto generation = service_->start(std::move(request));
+  ASSERT_TRUE(generation);
+  const Answer answer = read_all(**generation);
+  EXPECT_EQ(answer.end.end.outcome, Outcome::Done);
+  EXPECT_EQ(answer.end.backend, "second");
+  ASSERT_EQ(answer.end.retries.size(), 1U);
+  EXPECT_EQ(answer.end.retries[0].backend, "fake");
+  EXPECT_EQ(answer.end.end.usage.completion_tokens, 20U);
+  for (const std::uint32_t choice : {0U, 1U}) {
+    EXPECT_EQ(answer.text.at(choice), "abc" + utf8_replace_invalid(greedy_text("abc", 10)));
+    EXPECT_EQ(answer.finish.at(choice).reason, backend::FinishReason::Length);
+    ASSERT_EQ(answer.deltas.at(choice).size(), 1U);
+    EXPECT_EQ(answer.deltas.at(choice)[0].tokens.size(), 10U);
+  }
+  EXPECT_EQ(metrics_.observed(Metric::TimeToFirstTokenSeconds), 2) << "one for each request";
+}
+
+TEST_F(SeveralEnginesTest, AWholeAnswerWhoseEngineDiesIsMadeByTheNextOneOfItsKind) {
+  begin_with({});
+  ask(named("fake"));
+  backend::FakeFaults faults;
+  faults.die_at_token = 7;
+  engine(0).set_faults(faults);
+  Request request = named("fake");
+  request.whole = true;
+  const Answer answer = ask(request);
+  EXPECT_EQ(answer.end.end.outcome, Outcome::Done);
+  EXPECT_EQ(answer.text.at(0), utf8_replace_invalid(greedy_text("abc", 10)));
+  EXPECT_EQ(answer.end.retries.size(), 1U);
+  EXPECT_EQ(service_->instances().at(0).restarts, 1U);
+  EXPECT_EQ(metrics_.gauge(Metric::RunningRequests), 0);
+  EXPECT_EQ(metrics_.gauge(Metric::QueuedRequests), 0);
+}
+
+TEST_F(SeveralEnginesTest, AWholeAnswerThatNobodyCanMakeIsAnErrorWithoutText) {
+  backend::FakeFaults faults;
+  faults.fail_at_token = 4;
+  begin_with({});
+  ask(named("fake"));
+  ask(named("second"));
+  engine(0).set_faults(faults);
+  engine(1).set_faults(faults);
+  std::atomic<bool> stop = false;
+  std::thread time([&] {
+    while (!stop) {
+      clock_.advance(std::chrono::milliseconds(5));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  Request request = named("fake", {"second"});
+  request.whole = true;
+  const Answer answer = ask(request);
+  stop = true;
+  time.join();
+  EXPECT_EQ(answer.end.end.outcome, Outcome::Failed);
+  EXPECT_TRUE(answer.text.empty());
+  EXPECT_EQ(answer.end.retries.size(), 5U) << "the budget";
+}
+
+// The stop string was there before the engine died, so the answer is whole.
+TEST_F(SeveralEnginesTest, AWholeAnswerThatHadItsStopStringIsNotMadeAgain) {
+  begin_with({});
+  ask(named("fake"));
+  backend::FakeFaults faults;
+  faults.deaf = true;  // it goes on after it was told to stop
+  faults.fail_at_token = 50;
+  engine(0).set_faults(faults);
+  Request request = named("fake");
+  request.whole = true;
+  request.max_tokens = 60;
+  request.stop = {utf8_replace_invalid(greedy_text("abc", 60)).substr(20, 4)};
+  const Answer answer = ask(request);
+  EXPECT_EQ(answer.end.end.outcome, Outcome::Done);
+  EXPECT_EQ(answer.finish.at(0).stop_string, request.stop[0]);
+  EXPECT_TRUE(answer.end.retries.empty());
 }
 
 TEST_F(SeveralEnginesTest, ARequestThatNamesItsEngineGetsNoOther) {

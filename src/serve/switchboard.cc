@@ -130,7 +130,14 @@ void Switchboard::first_token(TicketId id, TimePoint now) {
 void Switchboard::failed(TicketId id, Error why, bool died, TimePoint now) {
   const auto found = tickets_.find(id);
   if (found == tickets_.end() || found->second.phase != Phase::Running) return;
-  const InstanceId at = found->second.at;
+  Ticket& ticket = found->second;
+  const InstanceId at = ticket.at;
+  // Its time is for waiting; that in which it was being answered does not count.
+  const Duration answered = now - ticket.given;
+  if (std::exchange(ticket.has_token, false) &&
+      answered < TimePoint::max() - ticket.ask.wait_until) {
+    ticket.ask.wait_until += answered;
+  }
   died ? die(at, why.message, now) : blame(found->second, why, now);
   instances_[at].running.erase(id);
   instances_[at].last_used = now;
@@ -144,6 +151,7 @@ void Switchboard::after_failure(TicketId id, const Error& why, TimePoint now) {
     tickets_.erase(id);
     return;
   }
+  if (closed_) return refuse(id, Error{ErrorCode::Unavailable, "the server is stopping"});
   const std::string engine = instances_[ticket.at].setup.engine;
   const bool may_load_elsewhere = ticket.phase == Phase::Waiting;
   if (!worth_retrying(why) && !may_load_elsewhere) return refuse(id, why);
@@ -484,6 +492,7 @@ void Switchboard::dispatch_waiting(InstanceId id, TimePoint now) {
     }
     tickets_.at(ticket).phase = Phase::Running;
     tickets_.at(ticket).blames_before = instance.blames;
+    tickets_.at(ticket).given = now;
     instance.breaker.attempt(now);
     instance.running.insert(ticket);
     instance.last_used = now;

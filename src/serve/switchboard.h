@@ -94,10 +94,11 @@ class Switchboard {
 
   // --- events; `now` never goes back ---
   void request(TicketId id, TicketAsk ask, TimePoint now);
-  // Its attempt is over without a token. `died`: the engine with it.
+  // Its attempt is over, and nothing of it was shown. `died`: the engine with it.
   void failed(TicketId id, Error why, bool died, TimePoint now);
   void first_token(TicketId id, TimePoint now);
-  // The engine is done with it, after a token or because the client left. `died`: as above.
+  // The engine is done with it, after something was shown or because the client left. `died`: as
+  // above.
   void ended(TicketId id, const backend::EndEvent& end, bool died, TimePoint now);
   // The client has left. Where it runs, ended() still follows.
   void gone(TicketId id, TimePoint now);
@@ -145,6 +146,7 @@ class Switchboard {
     bool has_token = false;
     bool left = false;
     std::uint64_t blames_before = 0;  // its engine's, when it was given to it
+    TimePoint given{};                // to its engine
     TimePoint arrived{};
     TimePoint resume_at{};  // while it pauses
     std::vector<FailedAttempt> failures;

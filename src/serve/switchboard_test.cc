@@ -144,6 +144,36 @@ TEST_F(SwitchboardTest, AFailedAttemptGoesToTheNextEngineOfTheChain) {
   EXPECT_EQ(effects_.counts[Metric::RetriesTotal], 1);
 }
 
+// Half an hour of an answer that nobody has seen: its time for waiting was hardly used.
+TEST_F(SwitchboardTest, TheTimeInWhichItWasAnsweredIsNotTimeThatItWaited) {
+  const auto a = add("m", 100, "first");
+  const auto b = add("m", 100, "second");
+  ask(1, {a, b});
+  load_ok(a);
+  board_.first_token(1, now_);
+  pass(seconds(1800));
+  effects_.take();
+  fail_with(1, ErrorCode::Unavailable, /*died=*/true);
+  EXPECT_THAT(effects_.take(), ElementsAre("kill 0", "load 1"));
+  pass(seconds(299));
+  EXPECT_THAT(effects_.take(), IsEmpty());
+  pass(seconds(2));
+  EXPECT_THAT(effects_.take(), ElementsAre("refuse 1"));
+  EXPECT_EQ(effects_.refused[1].code, ErrorCode::Timeout);
+}
+
+TEST_F(SwitchboardTest, WhatFailsWhileTheServerStopsIsNotTriedAgain) {
+  const auto a = add("m", 100, "first");
+  const auto b = add("m", 100, "second");
+  ask(1, {a, b});
+  load_ok(a);
+  board_.close(now_);
+  effects_.take();
+  fail_with(1, ErrorCode::Unavailable);
+  EXPECT_THAT(effects_.take(), ElementsAre("refuse 1"));
+  EXPECT_THAT(effects_.refused[1].message, HasSubstr("stopping"));
+}
+
 TEST_F(SwitchboardTest, TheRequestsOwnFaultIsNotTriedElsewhere) {
   const auto a = add("m", 100, "first");
   const auto b = add("m", 100, "second");

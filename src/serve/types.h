@@ -44,6 +44,8 @@ struct Request {
   bool ignore_end_of_generation = false;
   std::int32_t logprobs = -1;  // as in backend::GenerateRequest
   std::optional<Duration> timeout;
+  // The reader uses nothing before the end, so an engine that fails on the way may be replaced.
+  bool whole = false;
 };
 
 // One piece of one choice's answer.
@@ -60,7 +62,7 @@ struct FinishDelta {
   std::optional<std::string> stop_string;  // which one ended it
 };
 
-// An engine that was tried and gave no token.
+// An engine that was tried and gave nothing that the client has seen.
 struct FailedAttempt {
   std::string backend;
   std::string why;

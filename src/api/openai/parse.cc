@@ -200,6 +200,7 @@ Result<Call> make_call(std::string_view body, const CallContext& context, Endpoi
   call.request = std::move(draft.request);
   call.request.id = (endpoint == kChat ? "chatcmpl-" : "cmpl-") + context.request_id;
   call.request.client_id = context.client_id;
+  call.request.whole = !draft.stream;
   for (const std::string& name : draft.ignored) call.ignored.push_back(header_name(name));
   EncoderOptions options{call.request.id,   call.request.model, context.system_fingerprint,
                          context.unix_time, call.request.n,     call.request.logprobs,
