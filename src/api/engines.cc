@@ -68,6 +68,7 @@ Json instance_json(const serve::InstanceInfo& instance, Audience audience) {
               {"backend", instance.backend},
               {"state", state_name(instance.state)},
               {"problem", words(instance.problem, audience)},
+              {"load_percent", nullptr},
               {"context_size", instance.context_size},
               {"memory_bytes", instance.memory_bytes},
               {"running", instance.running},
@@ -79,6 +80,7 @@ Json instance_json(const serve::InstanceInfo& instance, Audience audience) {
               {"restarts", instance.restarts},
               {"tokens_per_second", instance.tokens_per_second},
               {"loaded_in_seconds", instance.loaded_in_seconds}};
+  if (instance.load_percent) out["load_percent"] = *instance.load_percent;
   if (instance.idle) out["idle_seconds"] = seconds(*instance.idle);
   if (instance.idle_ttl) out["idle_ttl_seconds"] = seconds(*instance.idle_ttl);
   if (audience == Audience::Owner) {

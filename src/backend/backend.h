@@ -53,6 +53,12 @@ struct ResourceUsage {
   std::int64_t pid = 0;  // of the engine's process; 0: it is ours
 };
 
+// How far a load has come, in the engine's own measure; total 0: it cannot say.
+struct LoadProgress {
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+};
+
 // Signs of life since the model was loaded; whoever supervises compares two looks.
 struct Activity {
   std::uint64_t progress = 0;  // grows with each token, each report of progress
@@ -76,6 +82,7 @@ class InferenceBackend {
   // Cancels what runs and frees everything. Unloading nothing is not an error.
   virtual Result<void> unload_model() = 0;
   virtual bool is_loaded() const = 0;
+  virtual LoadProgress load_progress() const { return {}; }  // of a load that runs
   virtual std::size_t context_size() const = 0;  // tokens a sequence can hold; 0 when not loaded
   virtual unsigned thread_count() const = 0;
 

@@ -93,8 +93,12 @@ std::string instance_line(const Json& each) {
     note(fmt::format("{:.0f} restarts", number_of(each, "restarts")));
   note(text_of(each, "problem"));
   const double rate = number_of(each, "tokens_per_second");
-  return fmt::format("{:30} {:14} {:10} {:>8.0f} {:>10} {:>4.0f} {:>5.0f} {:>6} {:>7}  {}\n",
-                     text_of(each, "model"), text_of(each, "backend"), text_of(each, "state"),
+  std::string state = text_of(each, "state");
+  if (has(each, "load_percent")) {
+    state += fmt::format(" {:.0f}%", number_of(each, "load_percent"));
+  }
+  return fmt::format("{:30} {:14} {:12} {:>8.0f} {:>10} {:>4.0f} {:>5.0f} {:>6} {:>7}  {}\n",
+                     text_of(each, "model"), text_of(each, "backend"), state,
                      number_of(each, "context_size"), size_text(bytes_of(each, "memory_bytes")),
                      number_of(each, "running"), number_of(each, "waiting"),
                      has(each, "idle_seconds") ? time_text(number_of(each, "idle_seconds")) : "-",
@@ -105,7 +109,7 @@ std::string instances_text(const Json& answer) {
   const Json* const data = wire::find(answer, "data");
   if (data == nullptr || !data->is_array() || data->empty()) return "no model is loaded\n";
   std::string out =
-      fmt::format("{:30} {:14} {:10} {:>8} {:>10} {:>4} {:>5} {:>6} {:>7}\n", "MODEL", "ENGINE",
+      fmt::format("{:30} {:14} {:12} {:>8} {:>10} {:>4} {:>5} {:>6} {:>7}\n", "MODEL", "ENGINE",
                   "STATE", "CONTEXT", "MEMORY", "RUN", "QUEUE", "IDLE", "TOK/S");
   for (const Json& each : *data) out += instance_line(each);
   return out;

@@ -114,7 +114,8 @@ class GenerationAnswer {
         return;
       }
       // Before the head is out, news of progress replace each other: nobody waits for old ones.
-      const bool progress = std::holds_alternative<backend::ProgressEvent>(*delta);
+      const bool progress = std::holds_alternative<backend::ProgressEvent>(*delta) ||
+                            std::holds_alternative<serve::WaitDelta>(*delta);
       if (!progress) settled_ = true;
       if (!committed_ && !settled_) pending_.clear();
       pending_ += encoder().on_delta(*delta);

@@ -36,11 +36,11 @@ void GenerationLink::deliver(Attempt attempt) {
   finish_abandoned(unwanted);
 }
 
-void GenerationLink::progress(backend::ProgressEvent event) {
+void GenerationLink::waits(WaitDelta news) {
   {
     const std::lock_guard lock(mutex_);
     if (abandoned_ || news_.attempt) return;
-    news_.progress = event;
+    news_.wait = std::move(news);
   }
   notify();
 }

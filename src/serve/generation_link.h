@@ -50,7 +50,7 @@ class GenerationLink : public std::enable_shared_from_this<GenerationLink> {
   std::shared_ptr<backend::GenerationStream> make_stream();
   void withdraw_stream();
   void deliver(Attempt attempt);
-  void progress(backend::ProgressEvent event);
+  void waits(WaitDelta news);  // for an attempt
   // There will be no (further) attempt.
   void refuse(Error why, std::vector<FailedAttempt> retries);
 
@@ -64,7 +64,7 @@ class GenerationLink : public std::enable_shared_from_this<GenerationLink> {
   std::optional<Error> stopped() const;
   struct News {
     std::optional<Attempt> attempt;
-    std::optional<backend::ProgressEvent> progress;
+    std::optional<WaitDelta> wait;
     std::optional<Error> refused;
     std::vector<FailedAttempt> retries;  // with refused
   };

@@ -561,6 +561,7 @@ ModelInfo LocalService::info(const Model& model, const Snapshot& snapshot) const
     info.state = at->info.state;
     info.backend = at->info.backend;
     info.context_size = at->info.context_size;
+    info.load_percent = at->info.load_percent;
     if (info.state == ModelState::Failed) info.problem = at->info.problem;
   }
   const std::lock_guard lock(texts_mutex_);

@@ -292,6 +292,44 @@ TEST_F(LocalServiceTest, ReadyOnlyAfterAToken) {
   EXPECT_NE(info->chat_template, "");
 }
 
+// Who waits hears of what, and how far it is; so do those who only look.
+TEST_F(LocalServiceTest, ALoadThatIsWaitedForSaysHowFarItIs) {
+  backend::FakeOptions fake;
+  fake.hold_load = true;
+  begin(fake);
+  auto generation = service_->start(completion("a", 1));
+  ASSERT_TRUE(generation);
+  Reader reader(**generation);
+  const auto next_wait = [&] {
+    const auto delta = reader.next();
+    const auto* wait = delta ? std::get_if<WaitDelta>(&*delta) : nullptr;
+    EXPECT_NE(wait, nullptr);
+    return wait == nullptr ? WaitDelta{} : *wait;
+  };
+  WaitDelta wait = next_wait();
+  EXPECT_EQ(wait.what, WaitDelta::For::Load);
+  EXPECT_EQ(wait.model, "tiny");
+  EXPECT_FALSE(wait.percent);
+  engine().set_load_progress({42, 100});
+  for (int i = 0; i < 60 && !wait.percent; ++i) {
+    clock_.advance(std::chrono::seconds(1));
+    wait = next_wait();
+  }
+  EXPECT_EQ(wait.percent, 42U);
+  EXPECT_GE(wait.waited, std::chrono::seconds(1));
+  const auto give_up = std::chrono::steady_clock::now() + kPatience;
+  while (!service_->model("tiny")->load_percent && std::chrono::steady_clock::now() < give_up) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(service_->model("tiny")->load_percent, 42U);
+  EXPECT_EQ(service_->instances().at(0).load_percent, 42U);
+  engine().release_load();
+  while (auto delta = reader.next()) {
+    if (std::holds_alternative<EndDelta>(*delta)) break;
+  }
+  EXPECT_FALSE(service_->model("tiny")->load_percent);
+}
+
 TEST_F(LocalServiceTest, AModelThatMakesNoTokenIsNotReady) {
   backend::FakeOptions fake;
   fake.faults.hang_at_token = 0;

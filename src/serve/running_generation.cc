@@ -120,8 +120,8 @@ bool RunningGeneration::take_news() {
     if (cancelled_) stream_->cancel();
     return true;
   }
-  if (news.progress) deltas_.emplace_back(*news.progress);
-  return news.progress.has_value();
+  if (news.wait) deltas_.emplace_back(std::move(*news.wait));
+  return news.wait.has_value();
 }
 
 std::optional<Delta> RunningGeneration::try_next() {

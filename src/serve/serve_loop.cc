@@ -17,11 +17,16 @@ constexpr auto kTick = std::chrono::milliseconds(50);
 // and all of /proc, 5 ms of a processor that the engine would use.
 constexpr int kLooksPerMeasure = 4;
 constexpr auto kCloseMax = std::chrono::seconds(30);
+// Who waits hears so often how far it is.
+constexpr auto kTellEvery = std::chrono::seconds(1);
 
-backend::ProgressEvent progress_event(backend::ProgressEvent::Phase phase) {
-  backend::ProgressEvent event;
-  event.phase = phase;
-  return event;
+std::optional<unsigned> load_percent(const EngineRunner& runner) {
+  const auto engine = runner.engine();
+  if (!engine) return std::nullopt;
+  const backend::LoadProgress progress = engine->load_progress();
+  if (progress.total == 0) return std::nullopt;
+  const double part = static_cast<double>(progress.done) / static_cast<double>(progress.total);
+  return static_cast<unsigned>(std::min(part, 1.0) * 100);
 }
 
 Error context_error(std::size_t tokens, std::size_t context_size) {
@@ -110,6 +115,7 @@ void ServeLoop::run() {
     if (quiet || now >= next_tick || closing_) {
       switchboard_.tick(now);
       next_tick = now + kTick;
+      tell_waiting(now);
     }
     // A breaker opens and closes by time alone.
     if (std::exchange(changed_, false) || (quiet && breakers_open_)) {
@@ -377,9 +383,19 @@ void ServeLoop::refuse(TicketId id, Error why, std::vector<FailedAttempt> retrie
   tickets_.erase(at);
 }
 
-void ServeLoop::progress(TicketId id, backend::ProgressEvent::Phase phase) {
-  const auto at = tickets_.find(id);
-  if (at != tickets_.end() && at->second.job) at->second.job->link->progress(progress_event(phase));
+void ServeLoop::tell_waiting(TimePoint now) {
+  for (const Switchboard::Waiting& waits : switchboard_.waiting(now)) {
+    const auto at = tickets_.find(waits.ticket);
+    if (at == tickets_.end() || !at->second.job) continue;
+    Ticket& ticket = at->second;
+    if (ticket.told == waits.what && now < ticket.told_at + kTellEvery) continue;
+    ticket.told = waits.what;
+    ticket.told_at = now;
+    const EngineRunner& runner = *places_[waits.instance].runner;
+    WaitDelta news{waits.what, runner.spec().name, {}, waits.waited};
+    if (waits.what == WaitDelta::For::Load) news.percent = load_percent(runner);
+    ticket.job->link->waits(std::move(news));
+  }
 }
 
 RoomLimits ServeLoop::room() {
@@ -420,6 +436,7 @@ void ServeLoop::publish() {
     info.restarts = status.restarts;
     info.tokens_per_second = status.tokens_per_second;
     info.loaded_in_seconds = std::chrono::duration<double>(status.load_time).count();
+    if (status.state == ModelState::Loading) info.load_percent = load_percent(*place.runner);
     if (const auto engine = place.runner->engine(); engine && status.state == ModelState::Ready) {
       info.context_size = engine->context_size();
       place.can = engine->capabilities();

@@ -102,6 +102,8 @@ class ServeLoop final : private Effects {
     std::function<void(Result<void>)> loaded;  // of who only wants to load
     std::vector<InstanceId> chain;
     std::optional<InstanceId> dispatched_to;  // the last one
+    std::optional<WaitDelta::For> told;       // what it waits for
+    TimePoint told_at{};
   };
   struct Unloading {
     std::set<InstanceId> left;  // that were loaded and have not gone since
@@ -111,6 +113,7 @@ class ServeLoop final : private Effects {
   void run();
   void watch();
   void publish();
+  void tell_waiting(TimePoint now);
   bool has_died(TicketId id) const;  // the engine that it runs on
   void on_news(TicketId id, TicketNews news);
   std::vector<InstanceId> places_of(std::vector<InstancePlan>& chain);
@@ -124,7 +127,6 @@ class ServeLoop final : private Effects {
   void dispatch(TicketId ticket, InstanceId id, const std::vector<FailedAttempt>& retries) override;
   void ready(TicketId ticket, InstanceId id) override;
   void refuse(TicketId ticket, Error why, std::vector<FailedAttempt> retries) override;
-  void progress(TicketId ticket, backend::ProgressEvent::Phase phase) override;
   RoomLimits room() override;
   void count(Metric what, std::string_view engine) override;
 

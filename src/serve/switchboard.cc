@@ -103,9 +103,6 @@ void Switchboard::enqueue(TicketId id, InstanceId at, TimePoint now) {
   instance.waiting.push_back(id);
   instance.last_used = now;
   again_ = true;
-  if (instance.state != ModelState::Ready || instance.draining) {
-    effects_.progress(id, backend::ProgressEvent::Phase::Loading);
-  }
 }
 
 void Switchboard::refuse(TicketId id, Error why) {
@@ -460,9 +457,6 @@ void Switchboard::try_load(InstanceId id, TimePoint now) {
       }
       return;
     case RoomDecision::Kind::Wait:
-      for (const TicketId ticket : instance.waiting) {
-        effects_.progress(ticket, backend::ProgressEvent::Phase::Queued);
-      }
       return;
     case RoomDecision::Kind::Refuse: {
       const Error error{ErrorCode::OutOfMemory, decision.why, {}, "minerva"};
@@ -605,6 +599,18 @@ void Switchboard::close(TimePoint now) {
 bool Switchboard::at_rest() const {
   return std::ranges::all_of(
       instances_, [](const Instance& instance) { return instance.state == ModelState::Unloaded; });
+}
+
+std::vector<Switchboard::Waiting> Switchboard::waiting(TimePoint now) const {
+  std::vector<Waiting> out;
+  for (const auto& [id, ticket] : tickets_) {
+    if (ticket.phase == Phase::Running) continue;
+    WaitDelta::For what = WaitDelta::For::Room;
+    if (ticket.phase == Phase::Pausing) what = WaitDelta::For::Retry;
+    if (instances_[ticket.at].state == ModelState::Loading) what = WaitDelta::For::Load;
+    out.push_back({id, ticket.at, what, now - ticket.arrived});
+  }
+  return out;
 }
 
 std::vector<Switchboard::Status> Switchboard::statuses(TimePoint now) const {

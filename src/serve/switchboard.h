@@ -71,7 +71,6 @@ class Effects {
   virtual void ready(TicketId ticket, InstanceId instance) = 0;  // to who only wanted to load
   // The ticket is over without an answer. `retries`: what was tried.
   virtual void refuse(TicketId ticket, Error why, std::vector<FailedAttempt> retries) = 0;
-  virtual void progress(TicketId ticket, backend::ProgressEvent::Phase phase) = 0;
   virtual RoomLimits room() = 0;
   virtual void count(Metric what, std::string_view engine) = 0;
 };
@@ -130,6 +129,13 @@ class Switchboard {
     Duration load_time{};
   };
   std::vector<Status> statuses(TimePoint now) const;
+  struct Waiting {
+    TicketId ticket = 0;
+    InstanceId instance = 0;
+    WaitDelta::For what = WaitDelta::For::Load;
+    Duration waited{};
+  };
+  std::vector<Waiting> waiting(TimePoint now) const;  // all that run nowhere
   bool occupied(InstanceId id) const { return instances_[id].state != ModelState::Unloaded; }
   bool knows(TicketId id) const { return tickets_.contains(id); }
   // Nothing is loaded, loads or unloads.

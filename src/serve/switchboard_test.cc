@@ -40,7 +40,6 @@ class RecordedEffects final : public Effects {
     refused[t] = std::move(why);
     retries[t] = std::move(tried);
   }
-  void progress(TicketId, backend::ProgressEvent::Phase) override {}
   RoomLimits room() override { return limits; }
   void count(Metric what, std::string_view) override { ++counts[what]; }
 
@@ -103,6 +102,29 @@ TEST_F(SwitchboardTest, LoadsOnDemandAndAnswersInOrder) {
   done(1), done(2), done(3);
   EXPECT_THAT(effects_.take(), IsEmpty());
   EXPECT_EQ(board_.statuses(now_)[0].running, 0U);
+}
+
+TEST_F(SwitchboardTest, WhoWaitsKnowsForWhat) {
+  const auto a = add("a");
+  const auto what = [&] {
+    std::vector<WaitDelta::For> all;
+    for (const auto& waiting : board_.waiting(now_)) all.push_back(waiting.what);
+    return all;
+  };
+  ask(1, {a});
+  pass(seconds(3));
+  EXPECT_THAT(what(), ElementsAre(WaitDelta::For::Load));
+  EXPECT_EQ(board_.waiting(now_)[0].waited, seconds(3));
+  load_ok(a);
+  EXPECT_THAT(what(), IsEmpty());
+  fail_with(1, ErrorCode::Unavailable);
+  EXPECT_THAT(what(), ElementsAre(WaitDelta::For::Retry));
+  pass(milliseconds(50));
+  EXPECT_THAT(what(), IsEmpty());
+  memory(0);
+  const auto b = add("b");
+  ask(2, {b});  // 1 is being answered
+  EXPECT_THAT(what(), ElementsAre(WaitDelta::For::Room));
 }
 
 TEST_F(SwitchboardTest, WhoOnlyWantsItLoadedIsToldSo) {

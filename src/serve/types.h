@@ -68,6 +68,19 @@ struct FailedAttempt {
   std::string why;
 };
 
+// There is no token yet: what the request waits for.
+struct WaitDelta {
+  enum class For : std::uint8_t {
+    Room,   // for others to leave, or for its turn
+    Load,   // of its model
+    Retry,  // a while, before an engine that has failed is asked again
+  };
+  For what = For::Load;
+  std::string model;
+  std::optional<unsigned> percent;  // of the load, where the engine can say
+  Duration waited{};                // since the request came
+};
+
 // The last one: what happened, and who answered.
 struct EndDelta {
   backend::EndEvent end;
@@ -77,7 +90,7 @@ struct EndDelta {
   std::vector<FailedAttempt> retries = {};  // before it, in their order
 };
 
-using Delta = std::variant<TextDelta, backend::ProgressEvent, FinishDelta, EndDelta>;
+using Delta = std::variant<TextDelta, backend::ProgressEvent, WaitDelta, FinishDelta, EndDelta>;
 
 enum class ModelState : std::uint8_t { Unloaded, Loading, Ready, Unloading, Failed };
 
@@ -85,12 +98,13 @@ struct ModelInfo {
   std::string name;
   std::vector<std::string> aliases;
   ModelState state = ModelState::Unloaded;
-  std::string backend;             // engine it is loaded on, or would be
-  std::string format;              // "gguf", "mlx", …
-  std::string architecture;        // "llama", "gemma3"; empty when unknown
-  std::string source;              // where it lives: "models folder", "ollama", …
-  std::string path;                // for the machine's owner only, never for a client
-  std::uint64_t context_size = 0;  // tokens; 0 when not loaded
+  std::string backend;                   // engine it is loaded on, or would be
+  std::string format;                    // "gguf", "mlx", …
+  std::string architecture;              // "llama", "gemma3"; empty when unknown
+  std::string source;                    // where it lives: "models folder", "ollama", …
+  std::string path;                      // for the machine's owner only, never for a client
+  std::optional<unsigned> load_percent;  // while it loads, where its engine can say
+  std::uint64_t context_size = 0;        // tokens; 0 when not loaded
   std::uint64_t size_bytes = 0;
   std::int64_t created_unix = 0;  // the file's time
   std::string problem;            // why it cannot be used, where it cannot
@@ -103,6 +117,7 @@ struct InstanceInfo {
   std::string backend;
   ModelState state = ModelState::Unloaded;
   std::string problem;
+  std::optional<unsigned> load_percent;  // while it loads, where the engine can say
   std::uint64_t context_size = 0;
   std::uint64_t memory_bytes = 0;  // measured; of a model that loads: what it is expected to need
   std::int64_t pid = 0;

@@ -87,7 +87,10 @@ TEST(NativeBackendTest, WhatItNeedsIsKnownBeforeAndCountedAfter) {
             native_memory_need(subject.spec, 0, {})->total());
 
   const auto made = subject.make(clock);
+  EXPECT_EQ(made->load_progress().total, 0U);
   ASSERT_TRUE(made->load_model(subject.spec, 128));
+  EXPECT_GT(made->load_progress().total, 0U);
+  EXPECT_EQ(made->load_progress().done, made->load_progress().total);
   const auto held = [&] { return made->usage().memory.at(0).bytes; };
   const std::uint64_t loaded = held();
   EXPECT_GE(loaded, need.weights_bytes);

@@ -69,6 +69,20 @@ std::string loading_words(const ProgressEvent& event) {
   return fmt::format("loading {}%", static_cast<int>(std::min(part, 1.0) * 100));
 }
 
+std::string waiting_words(const serve::WaitDelta& delta) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(delta.waited).count();
+  if (delta.percent) return fmt::format("loading {} {} %", delta.model, *delta.percent);
+  switch (delta.what) {
+    case serve::WaitDelta::For::Load:
+      return fmt::format("loading {}, {} s", delta.model, seconds);
+    case serve::WaitDelta::For::Room:
+      return fmt::format("waiting for room for {}, {} s", delta.model, seconds);
+    case serve::WaitDelta::For::Retry:
+      return fmt::format("waiting to try {} again, {} s", delta.model, seconds);
+  }
+  return "waiting";
+}
+
 // The error of an answer that did not come to its end.
 Error failure_of(const EndEvent& end) {
   if (end.error) return *end.error;
@@ -160,6 +174,8 @@ class Encoder final : public AnswerEncoder {
     }
     return {};
   }
+
+  std::string on(const serve::WaitDelta& delta) { return comment(waiting_words(delta)); }
 
   std::string on(const serve::TextDelta& delta) {
     Choice* choice = open_choice(delta.choice);

@@ -126,6 +126,18 @@ TEST(Encode, LoadingSaysHowFarItIs) {
   EXPECT_EQ(loading(std::numeric_limits<std::uint64_t>::max(), 1), ": loading 100%\n\n");
 }
 
+TEST(Encode, WhatIsWaitedForIsSaid) {
+  using For = serve::WaitDelta::For;
+  auto encoder = make_chat_encoder(options(true));
+  const auto waits = [&](serve::WaitDelta delta) { return encoder->on_delta(delta); };
+  EXPECT_EQ(waits({For::Load, "tiny", 42, {}}), ": loading tiny 42 %\n\n");
+  EXPECT_EQ(waits({For::Load, "tiny", {}, std::chrono::milliseconds(3900)}),
+            ": loading tiny, 3 s\n\n");
+  EXPECT_EQ(waits({For::Room, "tiny", {}, {}}), ": waiting for room for tiny, 0 s\n\n");
+  EXPECT_EQ(waits({For::Retry, "a\nb", {}, {}}), ": waiting to try a b again, 0 s\n\n");
+  EXPECT_EQ(make_chat_encoder(options(false))->on_delta(serve::WaitDelta{}), "");
+}
+
 TEST(Encode, EnginesThatWereTriedBeforeAreNamed) {
   EndDelta end = done();
   end.backend = "native";

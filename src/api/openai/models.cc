@@ -23,6 +23,7 @@ Json to_json(const serve::ModelInfo& model) {
                {"context_size", nullptr},
                {"size_bytes", model.size_bytes}};
   if (model.context_size != 0) ours["context_size"] = model.context_size;
+  if (model.load_percent) ours["load_percent"] = *model.load_percent;
   if (!model.chat_template.empty()) ours["chat_template"] = model.chat_template;
   if (!model.problem.empty()) ours["problem"] = client_words(escape_controls(model.problem));
   return {{"id", model.name},

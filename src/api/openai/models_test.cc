@@ -39,6 +39,10 @@ TEST(Models, SayTheirState) {
       R"("context_size":null,"size_bytes":0,"problem":"bro\\x0aken.gguf: tensor data is short"}})";
   EXPECT_EQ(models_body(std::vector{ready, broken}),
             R"({"object":"list","data":[)" + one + "," + two + "]}");
+  ready.state = serve::ModelState::Loading;
+  ready.load_percent = 42;
+  EXPECT_NE(model_body(ready).find(R"("state":"loading")"), std::string::npos);
+  EXPECT_NE(model_body(ready).find(R"("load_percent":42)"), std::string::npos);
   EXPECT_EQ(models_body({}), R"({"object":"list","data":[]})");
 }
 

@@ -162,6 +162,11 @@ std::shared_ptr<ChildSession> ChildBackend::loaded() const {
 
 bool ChildBackend::is_loaded() const { return loaded() != nullptr; }
 
+LoadProgress ChildBackend::load_progress() const {
+  const std::lock_guard lock(mutex_);
+  return starting_ == nullptr ? LoadProgress{} : starting_->load_progress();
+}
+
 std::size_t ChildBackend::context_size() const {
   const auto now = loaded();
   return now == nullptr ? 0 : now->model()->context_size;

@@ -62,6 +62,7 @@ class ChildBackend final : public InferenceBackend {
   Result<void> load_model(const ModelSpec& spec, std::size_t context_size) override;
   Result<void> unload_model() override;  // ends a load that runs, too
   bool is_loaded() const override;
+  LoadProgress load_progress() const override;
   std::size_t context_size() const override;
   unsigned thread_count() const override { return options_.threads; }
 

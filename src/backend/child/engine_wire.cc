@@ -26,6 +26,8 @@ EngineHealth EngineWire::read_health(const UpstreamEnd& end) const {
   return end.status == 200 ? EngineHealth::Answering : EngineHealth::Starting;
 }
 
+LoadProgress EngineWire::load_progress(const UpstreamEnd&) const { return {}; }
+
 std::optional<Error> EngineWire::load_failure(const UpstreamEnd&) const { return std::nullopt; }
 
 bool EngineWire::is_noise(std::string_view) const { return false; }

@@ -101,6 +101,8 @@ class EngineWire {
   virtual std::string_view health_path() const { return "/health"; }
   // 200: Answering; all else: Starting.
   virtual EngineHealth read_health(const UpstreamEnd& end) const;
+  // How far its load is, where the answer to the question for its health says so.
+  virtual LoadProgress load_progress(const UpstreamEnd& end) const;
   // Why it is Dead, where its answer says so; else the message is made of its last log line.
   virtual std::optional<Error> load_failure(const UpstreamEnd& end) const;
   // A line of its log that explains nothing, such as one for each request.

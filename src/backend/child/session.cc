@@ -99,6 +99,9 @@ Result<void> ChildSession::wait_until_healthy(SteadyTime until) {
     ask.total_max = kHealthMax;
     const auto answer = side_->exchange(std::move(ask));
     if (answer) {
+      const LoadProgress progress = options_.wire->load_progress(*answer);
+      load_done_ = progress.done;
+      load_total_ = progress.total;
       const EngineHealth health = options_.wire->read_health(*answer);
       if (health == EngineHealth::Answering) return {};
       if (health == EngineHealth::Dead) {

@@ -41,6 +41,7 @@ class ChildSession : public std::enable_shared_from_this<ChildSession> {
   // For small calls (tokens, health): they never wait behind generations.
   Upstream& side() const { return *side_; }
   const std::shared_ptr<ChildCounters>& counters() const { return counters_; }
+  LoadProgress load_progress() const { return {load_done_, load_total_}; }
   // None before it is spawned; others may look while bring_up() runs.
   process::Child* child() const { return child_.load(); }
 
@@ -73,6 +74,8 @@ class ChildSession : public std::enable_shared_from_this<ChildSession> {
   std::shared_ptr<WireModel> model_;  // not changed once bring_up() has returned
   Capabilities capabilities_;
   const std::shared_ptr<ChildCounters> counters_ = std::make_shared<ChildCounters>();
+  std::atomic<std::uint64_t> load_done_ = 0;
+  std::atomic<std::uint64_t> load_total_ = 0;
   std::atomic<bool> abandoned_ = false;
   std::atomic<bool> given_up_ = false;  // alive, and good for nothing
 

@@ -133,6 +133,8 @@ Capabilities FakeBackend::capabilities() const {
 
 void FakeBackend::set_faults(FakeFaults faults) { worker_->set_faults(std::move(faults)); }
 void FakeBackend::advance(std::uint64_t steps) { worker_->advance(steps); }
+void FakeBackend::set_load_progress(LoadProgress progress) { worker_->set_load_progress(progress); }
+LoadProgress FakeBackend::load_progress() const { return worker_->load_progress(); }
 void FakeBackend::release_load() { worker_->release_load(); }
 std::size_t FakeBackend::running() const { return worker_->running(); }
 std::size_t FakeBackend::loads() const { return worker_->loads(); }

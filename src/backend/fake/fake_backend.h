@@ -27,6 +27,7 @@ class FakeBackend final : public InferenceBackend {
   Result<void> load_model(const ModelSpec& spec, std::size_t context_size) override;
   Result<void> unload_model() override;
   bool is_loaded() const override;
+  LoadProgress load_progress() const override;
   std::size_t context_size() const override;
   unsigned thread_count() const override { return 1; }
 
@@ -50,6 +51,7 @@ class FakeBackend final : public InferenceBackend {
   void set_faults(FakeFaults faults);
   void advance(std::uint64_t steps);  // manual mode: that many steps more
   void release_load();
+  void set_load_progress(LoadProgress progress);
   std::size_t running() const;      // requests that have not ended
   std::size_t loads() const;        // load_model calls that came this far
   std::size_t widest_step() const;  // most requests that shared a step

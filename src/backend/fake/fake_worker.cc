@@ -352,6 +352,16 @@ void FakeWorker::advance(std::uint64_t steps) {
   signal_->changed.notify_all();
 }
 
+void FakeWorker::set_load_progress(LoadProgress progress) {
+  const std::lock_guard lock(signal_->mutex);
+  load_progress_ = progress;
+}
+
+LoadProgress FakeWorker::load_progress() const {
+  const std::lock_guard lock(signal_->mutex);
+  return load_progress_;
+}
+
 void FakeWorker::release_load() {
   {
     const std::lock_guard lock(signal_->mutex);

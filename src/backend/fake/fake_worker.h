@@ -44,6 +44,8 @@ class FakeWorker {
   void set_faults(FakeFaults faults);
   void advance(std::uint64_t steps);
   void release_load();
+  void set_load_progress(LoadProgress progress);
+  LoadProgress load_progress() const;
   std::size_t running() const;
   std::size_t loads() const;
   std::size_t widest_step() const;
@@ -105,6 +107,7 @@ class FakeWorker {
   std::string detail_;
   std::optional<Error> abort_;  // ends all that runs
   std::uint64_t allowed_steps_ = 0;
+  LoadProgress load_progress_;
   bool load_released_ = false;
   bool stopping_ = false;
   std::size_t loads_ = 0;

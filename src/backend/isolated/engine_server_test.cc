@@ -12,6 +12,7 @@
 #include "backend/fake/fake_backend.h"
 #include "backend/fake/fake_model.h"
 #include "backend/isolated/event_json.h"
+#include "backend/isolated/isolated_wire.h"
 #include "backend/isolated/request_json.h"
 #include "support/gguf_writer.h"
 #include "support/raw_client.h"
@@ -96,6 +97,30 @@ class EngineServerTest : public ::testing::Test {
   std::unique_ptr<EngineServer> server_;
   std::jthread thread_;
 };
+
+TEST_F(EngineServerTest, ALoadSaysHowFarItIs) {
+  FakeOptions options;
+  options.hold_load = true;
+  FakeBackend& backend = serve(options);
+  std::jthread loader([&] { static_cast<void>(backend.load_model({}, 0)); });
+  EXPECT_TRUE(eventually([&] { return backend.probe().health == Health::Starting; }));
+  server_->report_progress(3, 8);
+  test::RawClient client(socket());
+  ASSERT_TRUE(client.send(kGetHealth));
+  ASSERT_TRUE(client.read_until("}"));
+  UpstreamEnd end;
+  end.status = 503;
+  end.body = client.bytes().substr(client.bytes().find('{'));
+  const LoadProgress progress = IsolatedWire().load_progress(end);
+  EXPECT_EQ(progress.done, 3U);
+  EXPECT_EQ(progress.total, 8U);
+  backend.release_load();
+  for (const std::string_view odd :
+       {"", "[]", R"({"done":-1,"total":"x"})", R"({"total":1e300})"}) {
+    end.body = odd;
+    EXPECT_EQ(IsolatedWire().load_progress(end).total, 0U) << odd;
+  }
+}
 
 TEST_F(EngineServerTest, GeneratesOneAnswerAfterTheOther) {
   ASSERT_TRUE(serve({}).load_model({}, 0));

@@ -98,6 +98,18 @@ EngineHealth IsolatedWire::read_health(const UpstreamEnd& end) const {
   return end.status == 500 ? EngineHealth::Dead : EngineHealth::Starting;
 }
 
+LoadProgress IsolatedWire::load_progress(const UpstreamEnd& end) const {
+  if (end.error || end.status != 503) return {};
+  const auto value = wire::parse_json(end.body, {.depth_max = 4, .keys_max = 32});
+  if (!value || !value->is_object()) return {};
+  const auto count = [&](const char* key) -> std::uint64_t {
+    const Json* number = wire::find(*value, key);
+    if (number == nullptr) return 0;
+    return wire::bounded<std::uint64_t>(*number, key, {0, std::uint64_t{1} << 53U}).value_or(0);
+  };
+  return {count("done"), count("total")};
+}
+
 std::optional<Error> IsolatedWire::load_failure(const UpstreamEnd& end) const {
   return refusal(end);
 }

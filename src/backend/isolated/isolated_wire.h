@@ -20,6 +20,7 @@ class IsolatedWire final : public EngineWire {
                                       const WireModel& model) const override;
   Error refusal(const UpstreamEnd& end) const override;
   EngineHealth read_health(const UpstreamEnd& end) const override;
+  LoadProgress load_progress(const UpstreamEnd& end) const override;
   std::optional<Error> load_failure(const UpstreamEnd& end) const override;
   // Learns the context that it chose.
   Result<void> inspect(Upstream& upstream, WireModel& model, Duration time_max) const override;

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <utility>
 
@@ -39,6 +40,13 @@ engine::SamplingSettings settings_of(const SamplingParams& p, std::uint64_t seed
 
 std::uint64_t free_bytes_for_kv(const NativeOptions& options) {
   return options.kv_bytes_max != 0 ? options.kv_bytes_max : memory_info().available_bytes / 2;
+}
+
+// Reports come from several threads, and not in order.
+void raise(std::atomic<std::uint64_t>& to, std::uint64_t value) {
+  std::uint64_t now = to.load();
+  while (now < value && !to.compare_exchange_weak(now, value)) {
+  }
 }
 
 // Whether that much can be had without taking the last of the memory, which others may have been
@@ -115,6 +123,8 @@ Result<void> NativeBackend::load_model(const ModelSpec& spec, std::size_t contex
     return fail(ErrorCode::Unsupported,
                 "the native engine takes neither a vision projector nor adapters");
   }
+  load_done_ = 0;
+  load_total_ = 0;
   MINERVA_ASSIGN(auto file, formats::GgufFile::open(spec.path));
   for (const std::string& warning : file->warnings()) log_warning("{}: {}", spec.path, warning);
   const std::uint64_t available = memory_info().available_bytes;
@@ -132,8 +142,13 @@ Result<void> NativeBackend::load_model(const ModelSpec& spec, std::size_t contex
   } else {
     MINERVA_ASSIGN(next->tokenizer, text::Tokenizer::from_gguf(*file));
   }
-  MINERVA_ASSIGN(next->model,
-                 engine::Model::load(file, options_.numerics, pool_, options_.progress));
+  MINERVA_ASSIGN(next->model, engine::Model::load(file, options_.numerics, pool_,
+                                                  [this](std::uint64_t done, std::uint64_t total) {
+                                                    load_total_ = total;
+                                                    raise(load_done_, done);
+                                                    if (options_.progress)
+                                                      options_.progress(done, total);
+                                                  }));
   const engine::ModelConfig& config = next->model->config();
   if (next->tokenizer->vocab_size() > config.vocabulary) {
     return fail(ErrorCode::InvalidModel,

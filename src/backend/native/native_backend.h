@@ -3,6 +3,7 @@
 // alone, never on load (docs/numerics.md).
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -47,6 +48,7 @@ class NativeBackend final : public InferenceBackend {
   Result<void> load_model(const ModelSpec& spec, std::size_t context_size) override;
   Result<void> unload_model() override;
   bool is_loaded() const override;
+  LoadProgress load_progress() const override { return {load_done_, load_total_}; }
   std::size_t context_size() const override;
   unsigned thread_count() const override;
 
@@ -81,8 +83,10 @@ class NativeBackend final : public InferenceBackend {
   Metrics& metrics_;
   std::mutex loading_;  // one load or unload at a time
   mutable std::mutex mutex_;
-  std::shared_ptr<Loaded> loaded_;  // guarded by mutex_
-  std::uint64_t loads_ = 0;         // guarded by mutex_; versions the capabilities
+  std::shared_ptr<Loaded> loaded_;            // guarded by mutex_
+  std::uint64_t loads_ = 0;                   // guarded by mutex_; versions the capabilities
+  std::atomic<std::uint64_t> load_done_ = 0;  // bytes, of the last load
+  std::atomic<std::uint64_t> load_total_ = 0;
 };
 
 // The context that a load gets: what is asked for, or the least of the model's own, the configured
