@@ -230,7 +230,7 @@ Result<void> ChildBackend::generate(GenerateRequest request,
   if (now == nullptr) return fail(no_model(name()));
   MINERVA_TRY(check_request(request, now->capabilities(), *now->model()));
   GenerationPlan plan;
-  plan.wire = options_.wire;
+  plan.wire = now->wire();
   plan.model = now->model();
   plan.counters = now->counters();
   plan.stream = stream;
@@ -261,28 +261,28 @@ Result<std::vector<TokenId>> ChildBackend::tokenize(std::string_view text,
   if (const auto& tokenizer = now->model()->tokenizer) {
     return tokenizer->encode(text, {options.add_special, options.parse_special});
   }
-  auto call = options_.wire->tokenize_call(text, options);
+  auto call = now->wire()->tokenize_call(text, options);
   if (!call) {
     return fail(ErrorCode::Unsupported, "neither Minerva nor this engine has a tokenizer for it");
   }
   call->total_max = kSmallCallMax;
   MINERVA_ASSIGN(const UpstreamEnd answer, now->side().exchange(std::move(*call)));
-  if (answer.status != 200) return fail(options_.wire->refusal(answer));
-  return options_.wire->read_tokens(answer.body);
+  if (answer.status != 200) return fail(now->wire()->refusal(answer));
+  return now->wire()->read_tokens(answer.body);
 }
 
 Result<std::string> ChildBackend::detokenize(std::span<const TokenId> tokens) const {
   const auto now = loaded();
   if (now == nullptr) return fail(no_model(name()));
   if (const auto& tokenizer = now->model()->tokenizer) return tokenizer->decode(tokens, true);
-  auto call = options_.wire->detokenize_call(tokens);
+  auto call = now->wire()->detokenize_call(tokens);
   if (!call) {
     return fail(ErrorCode::Unsupported, "neither Minerva nor this engine has a tokenizer for it");
   }
   call->total_max = kSmallCallMax;
   MINERVA_ASSIGN(const UpstreamEnd answer, now->side().exchange(std::move(*call)));
-  if (answer.status != 200) return fail(options_.wire->refusal(answer));
-  return options_.wire->read_text(answer.body);
+  if (answer.status != 200) return fail(now->wire()->refusal(answer));
+  return now->wire()->read_text(answer.body);
 }
 
 }  // namespace minerva::backend

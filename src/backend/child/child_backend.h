@@ -30,6 +30,8 @@ struct LaunchPlan {
   // The child listens on a port: that the answer comes from it must be proven (process::listens).
   bool prove_port = false;
   WireModel model;  // tokenizer and context_size as planned
+  // How this one is spoken to, where that depends on the model; else as the backend's others.
+  std::shared_ptr<const EngineWire> wire;
   // Keeps key files and sockets for the child's life.
   std::shared_ptr<process::PrivateFolder> folder;
 };

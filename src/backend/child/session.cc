@@ -25,11 +25,16 @@ Error error_of(const ChildBackendOptions& options, ErrorCode code, std::string m
   return {code, std::move(message), {}, std::string(options.wire->name())};
 }
 
+ChildBackendOptions with_wire(ChildBackendOptions options, const LaunchPlan& plan) {
+  if (plan.wire != nullptr) options.wire = plan.wire;
+  return options;
+}
+
 }  // namespace
 
 ChildSession::ChildSession(const ChildBackendOptions& options, std::string name, LaunchPlan plan,
                            UpstreamLoop& loop, const Clock& clock)
-    : options_(options),
+    : options_(with_wire(options, plan)),
       plan_(std::move(plan)),
       loop_(loop),
       clock_(clock),

@@ -36,6 +36,7 @@ class ChildSession : public std::enable_shared_from_this<ChildSession> {
   bool alive() const;                // the process runs, or there is none
   std::string how_it_ended() const;  // "exit code 1: …its last line"; empty while it runs
   const std::string& model_name() const { return name_; }
+  const std::shared_ptr<const EngineWire>& wire() const { return options_.wire; }
   std::shared_ptr<const WireModel> model() const { return model_; }
   const Capabilities& capabilities() const { return capabilities_; }
   // For small calls (tokens, health): they never wait behind generations.

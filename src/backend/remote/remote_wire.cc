@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "backend/remote/remote_reader.h"
+#include "backend/child/openai_reader.h"
 #include "base/utf8.h"
 #include "wire/fields.h"
 #include "wire/json_guard.h"
@@ -106,7 +106,7 @@ Result<UpstreamRequest> RemoteWire::generate_call(const WireRequest& ask,
 }
 
 std::unique_ptr<ChunkReader> RemoteWire::reader(const WireRequest&, const WireModel&) const {
-  return std::make_unique<RemoteReader>(name_);
+  return std::make_unique<OpenAiReader>(name_, "the server");
 }
 
 EngineHealth RemoteWire::read_health(const UpstreamEnd& end) const {

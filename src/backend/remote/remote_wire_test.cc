@@ -8,7 +8,6 @@
 #include <variant>
 #include <vector>
 
-#include "backend/remote/remote_reader.h"
 #include "wire/json_guard.h"
 
 namespace minerva::backend {
@@ -124,62 +123,6 @@ TEST_F(RemoteWireTest, ListsOfModelsAreBounded) {
   std::string many = R"({"data":[{"id":"a"})";
   for (int i = 0; i < 10'000; ++i) many += R"(,{"id":"a"})";
   EXPECT_FALSE(parse_remote_models(many + "]}"));
-}
-
-struct Reading {
-  std::string text;
-  bool failed = false;
-  bool finished = false;
-};
-
-Reading read(const std::vector<std::string>& lines) {
-  RemoteReader reader("remote:x");
-  Reading got;
-  std::vector<GenerationEvent> events;
-  for (const std::string& line : lines) got.failed = got.failed || !reader.read({"", line}, events);
-  for (const GenerationEvent& event : events) {
-    if (const auto* token = std::get_if<TokenEvent>(&event)) got.text += token->bytes;
-    if (const auto* end = std::get_if<ChoiceEndEvent>(&event)) {
-      got.text += end->reason == FinishReason::Stop ? "|stop" : "|length";
-    }
-  }
-  got.finished = reader.finished();
-  return got;
-}
-
-std::string chunk(const std::string& delta, const std::string& reason = "null") {
-  return R"({"choices":[{"index":0,"delta":)" + delta + R"(,"finish_reason":)" + reason + "}]}";
-}
-
-TEST(RemoteReaderTest, ServersDiffer) {
-  EXPECT_EQ(
-      read({chunk(R"({"role":"assistant","content":null})"), chunk(R"({"content":"a"})"),
-            chunk("{}", R"("stop")"), R"({"choices":[],"usage":{"prompt_tokens":1}})", "[DONE]"})
-          .text,
-      "a|stop");
-  // Text and the reason in one chunk; extra fields that are null.
-  EXPECT_EQ(
-      read({chunk(R"({"content":"ab","tool_calls":null,"token_ids":null})", R"("length")")}).text,
-      "ab|length");
-  EXPECT_EQ(read({R"({"choices":[{"index":0,"text":"x","finish_reason":null}]})",
-                  R"({"choices":[{"index":0,"text":"","finish_reason":"stop"}],"usage":null})"})
-                .text,
-            "x|stop");
-  EXPECT_EQ(read({chunk(R"({"reasoning_content":"hm"})"), chunk(R"({"content":"so"})")}).text,
-            "<think>hm</think>so");
-}
-
-TEST(RemoteReaderTest, LiesAndErrorsEndIt) {
-  EXPECT_TRUE(read({R"({"error":{"message":"gone","code":500}})", "[DONE]"}).failed);
-  EXPECT_TRUE(read({R"({"error":"gone"})"}).failed);
-  EXPECT_TRUE(read({"nonsense"}).failed);
-  EXPECT_TRUE(read({R"({"choices":7})"}).failed);
-  EXPECT_TRUE(read({R"({"choices":[{"index":3,"text":"a"}]})"}).failed);
-  EXPECT_TRUE(read({chunk(R"({"content":5})")}).failed);
-  EXPECT_TRUE(read({chunk("{}", R"("stop")"), chunk(R"({"content":"more"})")}).failed);
-  EXPECT_TRUE(read({chunk("{}", R"("content_filter")")}).failed);
-  EXPECT_TRUE(read({chunk(R"({"tool_calls":[{}]})")}).failed);
-  EXPECT_FALSE(read({chunk(R"({"content":"a"})")}).finished);
 }
 
 }  // namespace
