@@ -27,6 +27,7 @@ struct ModelSpec {
   ModelFormat format = ModelFormat::Unknown;
   std::string architecture;  // "llama", "gemma3"; empty when unknown
   std::string path;          // weights: a GGUF file, its first shard, or a model folder
+  bool sees = false;         // it takes images, given an engine that does
   std::optional<std::string> mmproj_path;
   std::vector<std::string> adapter_paths;
   std::optional<std::string> chat_template;  // in place of the model's own

@@ -20,6 +20,7 @@ backend::ModelSpec spec_of(const ModelEntry& entry) {
   spec.format = entry.format;
   spec.architecture = entry.architecture;
   spec.path = entry.path;
+  spec.sees = entry.sees;
   if (!entry.mmproj_path.empty()) spec.mmproj_path = entry.mmproj_path;
   spec.adapter_paths = entry.adapter_paths;
   spec.size_bytes = entry.size_bytes;

@@ -8,6 +8,7 @@
 
 #include "backend/mlx/mlx_probe.h"
 #include "backend/mlx/mlx_wire.h"
+#include "backend/mlx/vlm_wire.h"
 #include "process/port.h"
 
 namespace minerva::backend {
@@ -65,6 +66,20 @@ std::string log_path(const MlxOptions& options, const ModelSpec& spec) {
   return fmt::format("{}/mlx-{}.log", options.log_folder, name);
 }
 
+// Started as its own script is, which an installation may not have put on any path.
+constexpr std::string_view kVlmLauncher =
+    "import sys, importlib.metadata as m\n"
+    "(script,) = m.entry_points(group='console_scripts', name='mlx_vlm.server')\n"
+    "sys.argv[0] = 'mlx_vlm.server'\n"
+    "sys.exit(script.load()())\n";
+
+// Its key is in its environment, since every user may read a command line.
+std::vector<std::string> vlm_arguments(const std::string& python, const ModelSpec& spec,
+                                       std::uint16_t port) {
+  return {python,   "-P",        "-c",     std::string(kVlmLauncher), "--model", spec.path,
+          "--host", "127.0.0.1", "--port", std::to_string(port)};
+}
+
 std::vector<std::string> arguments(const MlxOptions& options, const std::string& python,
                                    const ModelSpec& spec, std::uint16_t port) {
   return {python,
@@ -100,6 +115,11 @@ std::vector<std::string> arguments(const MlxOptions& options, const std::string&
 
 }  // namespace
 
+MlxServer mlx_server_for(const ModelSpec& spec, std::string_view found_version) {
+  const bool installed = found_version.find("mlx-vlm ") != std::string_view::npos;
+  return spec.sees && installed ? MlxServer::Vlm : MlxServer::Lm;
+}
+
 std::optional<std::string> mlx_objection(const ModelSpec& spec) {
   if (spec.format != ModelFormat::Mlx && spec.format != ModelFormat::Safetensors) {
     return fmt::format("reads MLX and Hugging Face folders, and this model is {}",
@@ -112,7 +132,7 @@ std::optional<std::string> mlx_objection(const ModelSpec& spec) {
 }
 
 Result<LaunchPlan> plan_mlx(const MlxOptions& options, const ModelSpec& spec,
-                            std::size_t context_size) {
+                            std::size_t context_size, MlxServer server) {
   if (const auto objection = mlx_objection(spec)) return fail(ErrorCode::Unsupported, *objection);
   std::error_code error;
   if (spec.path.empty() || spec.path.front() != '/' ||
@@ -142,6 +162,14 @@ Result<LaunchPlan> plan_mlx(const MlxOptions& options, const ModelSpec& spec,
   child.name = fmt::format("mlx {}", spec.name);
   child.argv = arguments(options, python, spec, port);
   child.environment = mlx_environment(options, home);
+  if (server == MlxServer::Vlm) {
+    const std::string key = process::random_key();
+    child.argv = vlm_arguments(python, spec, port);
+    child.environment.push_back("MLX_VLM_SERVER_API_KEY=" + key);
+    plan.upstream.key = Secret(key);
+    plan.model.name = spec.path;  // a request with any other would load that
+    plan.wire = std::make_shared<VlmWire>();
+  }
   child.working_directory = home;
   child.log_path = log_path(options, spec);
   child.cpus = options.cpus;
@@ -173,12 +201,27 @@ Availability MlxKind::probe(Duration time_max) {
   return found;
 }
 
+std::string MlxKind::found_version() const {
+  const std::lock_guard lock(mutex_);
+  return found_.available ? found_.version : std::string();
+}
+
+MlxServer MlxKind::server_for(const ModelSpec& spec) const {
+  return mlx_server_for(spec, found_version());
+}
+
 std::optional<std::string> MlxKind::objection(const ModelSpec& spec) const {
   return mlx_objection(spec);
 }
 
 // As if the tokenizer were known, which it is for most; the loaded backend says it exactly.
-Capabilities MlxKind::capabilities(const ModelSpec&) const {
+Capabilities MlxKind::capabilities(const ModelSpec& spec) const {
+  if (server_for(spec) == MlxServer::Vlm) {
+    Capabilities c = VlmWire().capabilities({});
+    c.logit_bias = Support::Yes;
+    c.tokenize = Support::Yes;
+    return c;
+  }
   Capabilities c = MlxWire().capabilities({});
   c.token_prompts = Support::BestEffort;
   c.logit_bias = Support::Yes;
@@ -199,8 +242,9 @@ MemoryNeed MlxKind::memory_need(const ModelSpec& spec, std::size_t context_size)
 Result<std::unique_ptr<InferenceBackend>> MlxKind::make() {
   ChildBackendOptions options;
   options.wire = std::make_shared<MlxWire>();
-  options.plan = [mlx = options_](const ModelSpec& spec, std::size_t context_size) {
-    return plan_mlx(*mlx, spec, context_size);
+  options.plan = [mlx = options_, found = found_version()](const ModelSpec& spec,
+                                                           std::size_t context_size) {
+    return plan_mlx(*mlx, spec, context_size, mlx_server_for(spec, found));
   };
   options.threads = std::max(options_->cpus, 1U);
   options.ready_max = options_->ready_max;

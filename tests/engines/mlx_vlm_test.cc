@@ -1,0 +1,199 @@
+// mlx_vlm.server by its contract: the program of tests/support/fake_mlx_vlm.py stands in for a
+// Python that has it. Nobody has run the real one here (docs/backends.md).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/mlx/mlx_kind.h"
+#include "engines/engine_fixture.h"
+#include "support/gguf_writer.h"
+#include "wire/json_guard.h"
+
+namespace minerva::backend {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Outcome = EndEvent::Outcome;
+
+class MlxVlmTest : public ::testing::Test {
+ protected:
+  MlxVlmTest() {
+    options_.python = MINERVA_SOURCE_DIR "/tests/support/fake_mlx_vlm.py";
+    options_.environment = {"PATH=/usr/bin:/bin"};
+    options_.guard = {GUARD_PROGRAM, "guard"};
+    options_.check_folder = [](const ModelSpec&) -> Result<void> { return {}; };
+    spec_.name = "seer";
+    spec_.format = ModelFormat::Mlx;
+    spec_.path = folder_.path().string();
+    spec_.trained_context = 2048;
+    spec_.sees = true;
+    kind_ = std::make_unique<MlxKind>(options_, loop_, clock_);
+    EXPECT_TRUE(kind_->probe(std::chrono::seconds(60)).available);
+  }
+  InferenceBackend& loaded() {
+    engine_ = kind_->make().value();
+    const auto done = engine_->load_model(spec_, 0);
+    EXPECT_TRUE(done) << done.error().message;
+    return *engine_;
+  }
+  static GenerateRequest chat(const std::string& text, std::uint64_t max_tokens = 50) {
+    return conversation(R"([{"role":"system","content":"s"},{"role":"user","content":)" +
+                            wire::json_string(text) + "}]",
+                        max_tokens);
+  }
+  static GenerateRequest conversation(std::string messages, std::uint64_t max_tokens = 50) {
+    GenerateRequest request;
+    request.prompt = {ChatPrompt{std::move(messages), {}}};
+    request.sampling.temperature = 0;
+    request.max_tokens = max_tokens;
+    return request;
+  }
+  Error refusal(GenerateRequest request) {
+    const auto accepted =
+        engine_->generate(std::move(request), std::make_shared<GenerationStream>());
+    EXPECT_FALSE(accepted);
+    return accepted ? Error{} : accepted.error();
+  }
+  std::string of_process(const char* name) const {
+    std::ifstream in("/proc/" + std::to_string(engine_->usage().pid) + "/" + name,
+                     std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+
+  const test::TempFolder folder_;
+  UpstreamLoop loop_;
+  const SteadyClock clock_;
+  MlxOptions options_;
+  ModelSpec spec_;
+  std::unique_ptr<MlxKind> kind_;
+  std::unique_ptr<InferenceBackend> engine_;
+};
+
+TEST_F(MlxVlmTest, IsForModelsThatSeeWhereItIsInstalled) {
+  EXPECT_EQ(mlx_server_for(spec_, "mlx-lm 1, mlx 2, mlx-vlm 3"), MlxServer::Vlm);
+  EXPECT_EQ(mlx_server_for(spec_, "mlx-lm 1, mlx 2"), MlxServer::Lm);
+  EXPECT_EQ(kind_->capabilities(spec_).chat_only, Support::Yes);
+  EXPECT_EQ(kind_->capabilities(spec_).text_prompts, Support::No);
+  spec_.sees = false;
+  EXPECT_EQ(mlx_server_for(spec_, "mlx-lm 1, mlx 2, mlx-vlm 3"), MlxServer::Lm);
+  EXPECT_EQ(kind_->capabilities(spec_).chat_only, Support::No);
+  const auto plan = plan_mlx(options_, spec_, 0);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->wire, nullptr);
+}
+
+TEST_F(MlxVlmTest, AnswersConversations) {
+  InferenceBackend& engine = loaded();
+  EXPECT_EQ(engine.context_size(), 2048U);
+  EXPECT_EQ(engine.capabilities().chat_only, Support::Yes);
+  EXPECT_EQ(engine.capabilities().images, Support::No);
+  const Answer answer = ask(engine, chat("one two three"));
+  EXPECT_EQ(answer.end.outcome, Outcome::Done) << answer.end.error.value_or(Error{}).message;
+  EXPECT_EQ(answer.text, "one two three");
+  EXPECT_EQ(answer.reason, FinishReason::Stop);
+  EXPECT_EQ(answer.end.usage.prompt_tokens, 7U);
+  EXPECT_EQ(answer.end.usage.cached_tokens, 3U);
+  const Answer cut = ask(engine, chat("one two three", 2));
+  EXPECT_EQ(cut.text, "one two");
+  EXPECT_EQ(cut.reason, FinishReason::Length);
+  EXPECT_EQ(ask(engine, chat("think")).text, "<think>hm</think>think");
+}
+
+// Other users of the machine may come to its port, and see its command line.
+TEST_F(MlxVlmTest, IsReachedFromHereOnlyAndWithAKey) {
+  InferenceBackend& engine = loaded();
+  const std::string arguments = of_process("cmdline");
+  EXPECT_THAT(arguments, HasSubstr(std::string("--host") + '\0' + "127.0.0.1" + '\0'));
+  const std::string environment = of_process("environ");
+  const std::string name = "MLX_VLM_SERVER_API_KEY=";
+  const std::size_t at = environment.find(name);
+  ASSERT_NE(at, std::string::npos);
+  const std::string key = environment.c_str() + at + name.size();
+  EXPECT_EQ(key.size(), 64U);
+  EXPECT_THAT(arguments, Not(HasSubstr(key)));
+  EXPECT_THAT(environment, HasSubstr("HF_HUB_OFFLINE=1"));
+  const auto other = plan_mlx(options_, spec_, 0, MlxServer::Vlm);
+  ASSERT_TRUE(other);
+  EXPECT_THAT(other->child->environment, Not(::testing::Contains(name + key)));
+  EXPECT_TRUE(other->prove_port);
+  EXPECT_TRUE(engine.unload_model());
+}
+
+TEST_F(MlxVlmTest, TheBodyIsExactlyThis) {
+  InferenceBackend& engine = loaded();
+  GenerateRequest request = chat("body");
+  request.sampling.temperature = 0.5F;
+  request.sampling.seed = ~std::uint64_t{0};
+  const Answer answer = ask(engine, request);
+  const auto body = wire::parse_json(answer.text);
+  ASSERT_TRUE(body) << answer.text;
+  EXPECT_EQ(*body, *wire::parse_json(R"({"max_tokens":50,"messages":[{"role":"system",)"
+                                     R"("content":"s"},{"role":"user","content":"body"}],)"
+                                     R"("min_p":0.0,"model":)" +
+                                     wire::json_string(spec_.path) +
+                                     R"(,"seed":9223372036854775807,"stream":true,)"
+                                     R"("stream_options":{"include_usage":true},)"
+                                     R"("temperature":0.5,"top_p":1.0})"));
+  request.sampling.seed.reset();
+  EXPECT_THAT(ask(engine, request).text, HasSubstr("\"seed\":")) << "else it is always the same";
+}
+
+TEST_F(MlxVlmTest, NothingThatItWouldReadOrFetchReachesIt) {
+  loaded();
+  for (const char* part :
+       {R"({"type":"image_url","image_url":{"url":"http://127.0.0.1:1/x.png"}})",
+        R"({"type":"image_url","image_url":{"url":"/etc/passwd"}})",
+        R"({"type":"input_image","image_url":"file:///etc/passwd"})",
+        R"({"type":"input_audio","input_audio":{"data":"/etc/passwd","format":"wav"}})",
+        R"({"type":"text","text":7})", "7"}) {
+    const Error error = refusal(conversation(
+        std::string(R"([{"role":"user","content":[{"type":"text","text":"see"},)") + part + "]}]"));
+    EXPECT_EQ(error.code, ErrorCode::Unsupported) << part;
+    EXPECT_EQ(error.param, "messages") << part;
+  }
+  EXPECT_EQ(ask(*engine_, conversation(R"([{"role":"user","content":[{"type":"text","text":"a"},)"
+                                       R"({"type":"text","text":"b"}]}])"))
+                .text,
+            "ab");
+}
+
+TEST_F(MlxVlmTest, WhatItCannotKeepIsRefused) {
+  loaded();
+  EXPECT_EQ(refusal(greedy_request("raw", 3)).code, ErrorCode::Unsupported);
+  GenerateRequest request = chat("a");
+  request.logprobs = 1;
+  EXPECT_EQ(refusal(request).param, "logprobs");
+  request = chat("a");
+  request.constraint = ConstraintSpec{};
+  EXPECT_EQ(refusal(request).param, "response_format");
+  request = chat("a");
+  request.sampling.logit_bias = {{1, 1.0F}};  // nobody here knows its tokens
+  EXPECT_EQ(refusal(request).param, "logit_bias");
+  request = chat("a");
+  request.sampling.temperature = 1;
+  request.sampling.top_k = 5;
+  EXPECT_EQ(refusal(request).param, "top_k");
+}
+
+TEST_F(MlxVlmTest, ItsErrorsAreErrors) {
+  InferenceBackend& engine = loaded();
+  const Answer refused = ask(engine, chat("refuse"));
+  EXPECT_EQ(refused.end.outcome, Outcome::Failed);
+  EXPECT_EQ(refused.end.error->code, ErrorCode::ContextExceeded);
+  EXPECT_THAT(refused.end.error->message, HasSubstr("too long"));
+  const Answer broken = ask(engine, chat("error"));
+  EXPECT_EQ(broken.end.outcome, Outcome::Failed);
+  EXPECT_EQ(broken.text, "error");
+  EXPECT_THAT(broken.end.error->message, HasSubstr("the generator died"));
+  EXPECT_EQ(ask(engine, chat("cut")).end.outcome, Outcome::Failed);
+  EXPECT_EQ(ask(engine, chat("well")).end.outcome, Outcome::Done);
+}
+
+}  // namespace
+}  // namespace minerva::backend
