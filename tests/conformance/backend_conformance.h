@@ -21,7 +21,7 @@ struct Subject {
   std::string name;
   std::function<std::unique_ptr<InferenceBackend>(const Clock& clock)> make;
   ModelSpec spec;
-  std::size_t context_size = 256;  // the suite loads with this
+  std::size_t context_size = 256;  // the suite loads with this; 0: the engine does not say it
   bool reads_files = true;         // a file that is missing is an error
 };
 
@@ -34,9 +34,17 @@ class BackendConformance : public ::testing::TestWithParam<Subject> {
   // Made, started and loaded.
   std::unique_ptr<InferenceBackend> loaded();
   std::unique_ptr<InferenceBackend> made();
-  // A prompt of this model, the same at each call.
+  // A prompt of this model, the same at each call: as token ids, or text where the engine cannot
+  // tokenize.
   static GenerateRequest greedy(const InferenceBackend& engine, std::uint64_t max_tokens,
                                 std::string_view text = "The quick brown fox");
+
+  static bool tokenizes(const InferenceBackend& engine) {
+    return engine.capabilities().tokenize != Support::No;
+  }
+  // The prompt's tokens are counted right, so far as anybody here knows them.
+  static void expect_counted(const InferenceBackend& engine, const EndEvent& end,
+                             const GenerateRequest& request);
 
   FakeClock clock_;
 };

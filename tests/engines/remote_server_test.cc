@@ -16,6 +16,7 @@
 #include "process/child.h"
 #include "process/port.h"
 #include "support/gguf_writer.h"
+#include "support/listening_program.h"
 #include "support/tiny_model.h"
 
 namespace minerva::backend {
@@ -24,44 +25,13 @@ namespace {
 using ::testing::HasSubstr;
 using Outcome = EndEvent::Outcome;
 
-// A program that listens; ends with the test.
-class Program {
- public:
-  Program(std::vector<std::string> argv, std::vector<std::string> environment = {}) {
-    process::ChildOptions options;
-    options.name = argv.front();
-    options.argv = std::move(argv);
-    options.environment = std::move(environment);
-    options.environment.push_back("PATH=/usr/bin:/bin");
-    options.guard = {GUARD_PROGRAM, "guard"};
-    auto spawned = process::Child::spawn(std::move(options));
-    EXPECT_TRUE(spawned) << spawned.error().message;
-    if (spawned) child_ = std::move(*spawned);
-  }
-  bool wait_until_it_listens(std::uint16_t port) {
-    const auto give_up = std::chrono::steady_clock::now() + std::chrono::minutes(1);
-    while (std::chrono::steady_clock::now() < give_up && child_->running()) {
-      if (process::listens(child_->pid(), port)) return true;
-      static_cast<void>(child_->wait_for(std::chrono::milliseconds(10)));
-    }
-    for (const auto& line : child_->last_log_lines(20)) ADD_FAILURE() << line;
-    return false;
-  }
-  process::Child& child() { return *child_; }
-
- private:
-  std::unique_ptr<process::Child> child_;
-};
-
-std::uint16_t a_port() { return process::free_loopback_port().value(); }
-
 class RemoteServerTest : public ::testing::Test {
  protected:
   std::uint16_t fake(std::vector<std::string> flags = {}, std::uint16_t port = 0) {
-    if (port == 0) port = a_port();
+    if (port == 0) port = test::a_port();
     std::vector<std::string> argv = {FAKE_ENGINE, "--port", std::to_string(port)};
     argv.insert(argv.end(), flags.begin(), flags.end());
-    programs_.push_back(std::make_unique<Program>(std::move(argv)));
+    programs_.push_back(std::make_unique<test::ListeningProgram>(std::move(argv)));
     EXPECT_TRUE(programs_.back()->wait_until_it_listens(port));
     return port;
   }
@@ -95,7 +65,7 @@ class RemoteServerTest : public ::testing::Test {
 
   UpstreamLoop loop_;
   const SteadyClock clock_;
-  std::vector<std::unique_ptr<Program>> programs_;
+  std::vector<std::unique_ptr<test::ListeningProgram>> programs_;
   RemoteOptions options_;
   std::unique_ptr<RemoteKind> kind_;
   std::unique_ptr<InferenceBackend> engine_;
@@ -137,7 +107,7 @@ TEST_F(RemoteServerTest, ItsModelsAreListedAndNoOthersTaken) {
 }
 
 TEST_F(RemoteServerTest, AServerThatIsAwayIsSaidWithItsReason) {
-  open({url(a_port())});
+  open({url(test::a_port())});
   const auto done = load();
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code, ErrorCode::Unavailable);
@@ -177,7 +147,7 @@ TEST_F(RemoteServerTest, AFailureBehindTheFirstTokenIsSaid) {
 }
 
 TEST_F(RemoteServerTest, OneThatComesBackIsUsedAgain) {
-  const std::uint16_t port = a_port();
+  const std::uint16_t port = test::a_port();
   open({url(port), url(fake(kNoEnd))});
   ASSERT_TRUE(load());  // with one of two
   programs_.erase(programs_.begin());
@@ -237,8 +207,8 @@ TEST_F(RemoteServerTest, OverTlsOnlyWithACertificateThatIsTrusted) {
                    "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert});
   ASSERT_TRUE(openssl.child().wait_for(std::chrono::minutes(1)));
   if (!std::filesystem::exists(cert)) GTEST_SKIP() << "NOT RUN: openssl makes no certificate here";
-  const std::uint16_t port = a_port();
-  programs_.push_back(std::make_unique<Program>(
+  const std::uint16_t port = test::a_port();
+  programs_.push_back(std::make_unique<test::ListeningProgram>(
       std::vector<std::string>{"/usr/bin/python3", MINERVA_SOURCE_DIR "/tests/engines/tls_front.py",
                                std::to_string(port), std::to_string(fake(kNoEnd)), cert, key}));
   ASSERT_TRUE(programs_.back()->wait_until_it_listens(port));
@@ -263,8 +233,8 @@ class AnotherMinervaTest : public RemoteServerTest {
   void SetUp() override {
     std::filesystem::create_directory(home_.path() / "models");
     test::write_file(home_.path() / "models" / "tiny.gguf", test::tiny_model({}).bytes());
-    port_ = a_port();
-    programs_.push_back(std::make_unique<Program>(
+    port_ = test::a_port();
+    programs_.push_back(std::make_unique<test::ListeningProgram>(
         std::vector<std::string>{MINERVA_BINARY, "serve", "--port", std::to_string(port_),
                                  "--threads", "1", "--kv-memory", "64M", "--log-level", "error"},
         std::vector<std::string>{"MINERVA_HOME=" + home_.path().string(),

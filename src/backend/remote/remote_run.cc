@@ -7,6 +7,13 @@
 #include "base/log.h"
 
 namespace minerva::backend {
+namespace {
+
+// Events that a server may give before its client has taken them; then it is paused.
+constexpr std::size_t kAhead = 64;
+
+}  // namespace
+
 RemoteRun::RemoteRun(std::shared_ptr<RemotePool> pool, std::string name, GenerateRequest request,
                      std::shared_ptr<GenerationStream> client, const Clock& clock)
     : pool_(std::move(pool)),
@@ -43,7 +50,7 @@ Result<void> RemoteRun::begin_on_next() {
       tried_[replica_] = true;
       pool_->replicas.begun(replica_, now);
     }
-    stream_ = std::make_shared<GenerationStream>();
+    stream_ = std::make_shared<GenerationStream>(kAhead);
     stream_->on_wake_reader([weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->pump();
     });
