@@ -202,7 +202,7 @@ TEST_F(RemoteServerTest, OverTlsOnlyWithACertificateThatIsTrusted) {
   const test::TempFolder folder;
   const std::string cert = (folder.path() / "cert.pem").string();
   const std::string key = (folder.path() / "key.pem").string();
-  Program openssl({"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+  test::ListeningProgram openssl({"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
                    "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost",
                    "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert});
   ASSERT_TRUE(openssl.child().wait_for(std::chrono::minutes(1)));
