@@ -72,6 +72,7 @@ class EngineServer final : public cli::LocalServer {
     options.models_max = static_cast<std::size_t>(settings.models_max);
     options.load_wait_max = std::chrono::seconds(settings.load_wait_seconds);
     options.rules = configuration_.rules;
+    options.learned_memory = models::LearnedMemory::open(configuration_.home.memory_file());
     const serve::ModelSources sources{cli::open_store(settings), engines_->vocabularies()};
     MINERVA_ASSIGN(service_, serve::LocalService::open(std::move(options),
                                                        {engines_->kinds(), engines_->isolated()},

@@ -21,6 +21,8 @@ struct Home {
   std::string folder;
   std::string config_file() const { return folder + "/config.toml"; }
   std::string history_file() const { return folder + "/history"; }
+  // What loads of models took (models/learned_memory.h).
+  std::string memory_file() const { return folder + "/state/memory.json"; }
 };
 
 // "NAME=value" lines, as a process gets them.

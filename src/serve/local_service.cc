@@ -425,6 +425,21 @@ std::unique_ptr<Generation> LocalService::begin(Request request, Prepared prepar
   return generation;
 }
 
+models::MemoryKey LocalService::memory_key(std::size_t engine, const Model& model) const {
+  models::MemoryKey key;
+  key.engine = engines_->kind(engine).name();
+  if (isolated(model) && engines_->kind_for(engine, true) != engines_->kind_for(engine, false)) {
+    key.engine += ", isolated";
+  }
+  key.engine_version = engines_->availability(engine).version;
+  const std::string& path = model.entry.path;
+  key.model = path.substr(path.find_last_of('/') + 1);
+  key.size_bytes = model.entry.size_bytes;
+  key.modified_ns = model.entry.modified_ns;
+  key.context = context_of(model);
+  return key;
+}
+
 InstancePlan LocalService::instance_plan(std::size_t engine, const Model& model,
                                          std::string reason) const {
   InstancePlan plan;
@@ -445,6 +460,11 @@ InstancePlan LocalService::instance_plan(std::size_t engine, const Model& model,
   // A token of another server may cost money, and loading one is no work.
   plan.runner.self_test = !remote;
   plan.setup.need = plan.kind->memory_need(plan.runner.spec, plan.runner.context_size);
+  if (const auto& memory = options_.learned_memory; memory && !remote) {
+    const models::MemoryKey key = memory_key(engine, model);
+    plan.setup.learned_bytes = memory->find(key).value_or(0);
+    plan.learned = [memory, key](std::uint64_t peak_bytes) { memory->put(key, peak_bytes); };
+  }
   const std::lock_guard lock(texts_mutex_);
   const auto text = texts_.find({model.entry.path, model.entry.modified_ns});
   if (text != texts_.end()) {

@@ -17,6 +17,7 @@
 #include "backend/engine_kind.h"
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "models/learned_memory.h"
 #include "models/model_store.h"
 #include "models/vocabulary_cache.h"
 #include "serve/deadline_watch.h"
@@ -42,6 +43,7 @@ struct ServiceOptions {
   Duration load_wait_max = std::chrono::seconds(300);
   Duration self_test_time_max = std::chrono::seconds(60);
   std::optional<Duration> request_time_max;  // also where the client asks for none or more
+  std::shared_ptr<models::LearnedMemory> learned_memory;  // none: nothing outlives the server
   ServingRules rules;
   LoopOptions loop;  // its memory_max and models_max are those above and of the rules
 };
@@ -122,6 +124,7 @@ class LocalService final : public Service {
   backend::ModelSpec spec_for(std::size_t engine, const Model& model) const;
   std::string key_of(std::size_t engine, const Model& model) const;
   bool isolated(const Model& model) const;
+  models::MemoryKey memory_key(std::size_t engine, const Model& model) const;
   std::size_t context_of(const Model& model) const;
   std::size_t context_at_most(const Model& model, const backend::ModelSpec& spec) const;
   InstancePlan instance_plan(std::size_t engine, const Model& model, std::string reason) const;

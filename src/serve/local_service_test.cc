@@ -330,6 +330,27 @@ TEST_F(LocalServiceTest, ALoadThatIsWaitedForSaysHowFarItIs) {
   EXPECT_FALSE(service_->model("tiny")->load_percent);
 }
 
+TEST_F(LocalServiceTest, WhatAModelTookIsKnownToTheNextServer) {
+  constexpr std::uint64_t kTook = 5 << 20;
+  const std::string path = (folder_.path() / "state" / "memory.json").string();
+  ServiceOptions options;
+  options.learned_memory = models::LearnedMemory::open(path);
+  backend::FakeOptions fake;
+  fake.memory_bytes = kTook;
+  open(fake, options);
+  options = {};
+  service_.reset();
+
+  options.models = {folder_.path() / "tiny.gguf"};
+  options.learned_memory = models::LearnedMemory::open(path);
+  fake.memory_bytes = 0;
+  fake.hold_load = true;
+  begin(fake, std::move(options));
+  ASSERT_TRUE(becomes("tiny", ModelState::Loading));
+  EXPECT_EQ(service_->instances().at(0).memory_bytes, kTook);
+  engine(1).release_load();
+}
+
 TEST_F(LocalServiceTest, AModelThatMakesNoTokenIsNotReady) {
   backend::FakeOptions fake;
   fake.faults.hang_at_token = 0;

@@ -173,7 +173,8 @@ std::vector<InstanceId> ServeLoop::places_of(std::vector<InstancePlan>& chain) {
     }
     const InstanceId id = switchboard_.add(plan.setup);
     places_.push_back({plan.key, plan.setup.engine,
-                       std::make_shared<EngineRunner>(plan.runner, plan.kind, workers_, clock_)});
+                       std::make_shared<EngineRunner>(plan.runner, plan.kind, workers_, clock_),
+                       plan.learned});
     by_key_.emplace(plan.key, id);
     ids.push_back(id);
   }
@@ -396,6 +397,11 @@ void ServeLoop::tell_waiting(TimePoint now) {
     if (waits.what == WaitDelta::For::Load) news.percent = load_percent(runner);
     ticket.job->link->waits(std::move(news));
   }
+}
+
+void ServeLoop::learned(InstanceId id, std::uint64_t peak_bytes) {
+  if (!places_[id].learned) return;
+  workers_.run([note = places_[id].learned, peak_bytes] { note(peak_bytes); });
 }
 
 RoomLimits ServeLoop::room() {

@@ -41,7 +41,8 @@ struct InstancePlan {
   InstanceSetup setup;
   RunnerOptions runner;
   std::shared_ptr<backend::EngineKind> kind;
-  std::string reason;  // why this engine, in words
+  std::function<void(std::uint64_t peak_bytes)> learned;  // after each run; may wait
+  std::string reason;                                     // why this engine, in words
 };
 
 // A request, ready to be given to any engine of its chain.
@@ -96,6 +97,7 @@ class ServeLoop final : private Effects {
     std::string key;
     std::string engine;
     std::shared_ptr<EngineRunner> runner;
+    std::function<void(std::uint64_t)> learned;
   };
   struct Ticket {
     std::optional<Job> job;                    // a request's
@@ -127,6 +129,7 @@ class ServeLoop final : private Effects {
   void dispatch(TicketId ticket, InstanceId id, const std::vector<FailedAttempt>& retries) override;
   void ready(TicketId ticket, InstanceId id) override;
   void refuse(TicketId ticket, Error why, std::vector<FailedAttempt> retries) override;
+  void learned(InstanceId id, std::uint64_t peak_bytes) override;
   RoomLimits room() override;
   void count(Metric what, std::string_view engine) override;
 

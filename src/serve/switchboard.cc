@@ -42,7 +42,9 @@ RoomNeed Switchboard::Instance::need() const {
 }
 
 InstanceId Switchboard::add(InstanceSetup setup) {
-  instances_.emplace_back(options_).setup = std::move(setup);
+  Instance& added = instances_.emplace_back(options_);
+  added.learned_bytes = setup.learned_bytes;
+  added.setup = std::move(setup);
   return static_cast<InstanceId>(instances_.size() - 1);
 }
 
@@ -281,7 +283,10 @@ void Switchboard::loaded(InstanceId id, Result<void> outcome, TimePoint now) {
 
 void Switchboard::unloaded(InstanceId id, TimePoint now) {
   Instance& instance = instances_[id];
-  if (instance.peak_bytes != 0) instance.learned_bytes = std::exchange(instance.peak_bytes, 0);
+  if (instance.peak_bytes != 0) {
+    instance.learned_bytes = std::exchange(instance.peak_bytes, 0);
+    if (instance.setup.holds_memory) effects_.learned(id, instance.learned_bytes);
+  }
   instance.state = ModelState::Unloaded;
   instance.since = now;
   // A trial that ended without a verdict must not keep out the next one.

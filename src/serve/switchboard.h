@@ -33,6 +33,7 @@ struct InstanceSetup {
   bool pinned = false;
   std::optional<Duration> idle_ttl;  // none: it stays until room is needed
   backend::MemoryNeed need;          // before anything was measured
+  std::uint64_t learned_bytes = 0;   // what it took in an earlier life of the server; 0: unknown
   bool holds_memory = true;          // of this machine
 };
 
@@ -71,6 +72,7 @@ class Effects {
   virtual void ready(TicketId ticket, InstanceId instance) = 0;  // to who only wanted to load
   // The ticket is over without an answer. `retries`: what was tried.
   virtual void refuse(TicketId ticket, Error why, std::vector<FailedAttempt> retries) = 0;
+  virtual void learned(InstanceId instance, std::uint64_t peak_bytes) = 0;  // of a run that is over
   virtual RoomLimits room() = 0;
   virtual void count(Metric what, std::string_view engine) = 0;
 };

@@ -25,6 +25,7 @@ class RecordedEffects final : public Effects {
   std::map<TicketId, std::vector<FailedAttempt>> retries;
   RoomLimits limits{.available_bytes = 1000 * kMiB};
   std::map<Metric, int> counts;
+  std::vector<std::uint64_t> learned_bytes;
 
   void start_load(InstanceId i) override { note("load", i); }
   void abort_load(InstanceId i) override { note("abort", i); }
@@ -40,6 +41,7 @@ class RecordedEffects final : public Effects {
     refused[t] = std::move(why);
     retries[t] = std::move(tried);
   }
+  void learned(InstanceId, std::uint64_t peak) override { learned_bytes.push_back(peak); }
   RoomLimits room() override { return limits; }
   void count(Metric what, std::string_view) override { ++counts[what]; }
 
@@ -102,6 +104,33 @@ TEST_F(SwitchboardTest, LoadsOnDemandAndAnswersInOrder) {
   done(1), done(2), done(3);
   EXPECT_THAT(effects_.take(), IsEmpty());
   EXPECT_EQ(board_.statuses(now_)[0].running, 0U);
+}
+
+// What a run took is told, and what an earlier server knew counts from the beginning.
+TEST_F(SwitchboardTest, WhatARunTookIsLearnedForTheNextServer) {
+  const auto a = add("a");
+  ask(1, {a});
+  InstanceLook look;
+  look.usage.emplace().held_bytes = 340 * kMiB;
+  board_.look(a, look, now_);
+  board_.loaded(a, {}, now_);
+  done(1);
+  board_.unload(a, false, now_);
+  EXPECT_THAT(effects_.learned_bytes, IsEmpty());
+  board_.unloaded(a, now_);
+  EXPECT_THAT(effects_.learned_bytes, ElementsAre(340 * kMiB));
+
+  InstanceSetup known;
+  known.model = "b";
+  known.need.weights_bytes = 100 * kMiB;
+  known.learned_bytes = 340 * kMiB;
+  const auto b = board_.add(known);
+  memory(200);
+  ask(2, {b});
+  EXPECT_EQ(effects_.refused[2].code, ErrorCode::OutOfMemory);
+  memory(400);
+  ask(3, {b});
+  EXPECT_EQ(board_.statuses(now_)[b].state, ModelState::Loading);
 }
 
 TEST_F(SwitchboardTest, WhoWaitsKnowsForWhat) {

@@ -108,7 +108,7 @@ Probe FakeBackend::probe() const { return worker_->probe(); }
 
 ResourceUsage FakeBackend::usage() const {
   ResourceUsage usage;
-  usage.memory.push_back({.device = "cpu", .bytes = 0});
+  usage.memory.push_back({.device = "cpu", .bytes = worker_->memory_bytes()});
   return usage;
 }
 

@@ -29,6 +29,7 @@ struct FakeOptions {
   Duration token_latency{};        // before each step
   bool manual = false;             // a step is made only when advance() allows it
   bool hold_load = false;          // load_model waits for release_load()
+  std::uint64_t memory_bytes = 0;  // what it says that it holds
   FakeFaults faults;
 };
 

@@ -48,6 +48,7 @@ class FakeWorker {
   LoadProgress load_progress() const;
   std::size_t running() const;
   std::size_t loads() const;
+  std::uint64_t memory_bytes() const { return options_.memory_bytes; }
   std::size_t widest_step() const;
   std::uint64_t tokens_made() const;
 
