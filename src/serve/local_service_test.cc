@@ -341,7 +341,7 @@ TEST_F(LocalServiceTest, WhatAModelTookIsKnownToTheNextServer) {
   options = {};
   service_.reset();
 
-  options.models = {folder_.path() / "tiny.gguf"};
+  options.models = {(folder_.path() / "tiny.gguf").string()};
   options.learned_memory = models::LearnedMemory::open(path);
   fake.memory_bytes = 0;
   fake.hold_load = true;
