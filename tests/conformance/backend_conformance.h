@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "backend/backend.h"
 #include "base/clock.h"
@@ -23,7 +24,18 @@ struct Subject {
   ModelSpec spec;
   std::size_t context_size = 256;  // the suite loads with this; 0: the engine does not say it
   bool reads_files = true;         // a file that is missing is an error
+  // A token that ends answers, of the loaded model; none: the suite does not make it end one.
+  std::function<TokenId(const InferenceBackend& engine)> end_token = {};
 };
+
+// The end token that is written like this.
+inline std::function<TokenId(const InferenceBackend& engine)> token_of(std::string text) {
+  return [text = std::move(text)](const InferenceBackend& engine) {
+    const auto ids = engine.tokenize(text, {.add_special = false, .parse_special = true});
+    EXPECT_TRUE(ids && ids->size() == 1) << text;
+    return ids && ids->size() == 1 ? ids->front() : TokenId{0};
+  };
+}
 
 inline std::string subject_name(const ::testing::TestParamInfo<Subject>& info) {
   return info.param.name;

@@ -161,6 +161,21 @@ TEST_P(BackendConformance, GivesSoManyTokensAndCountsThem) {
   }
 }
 
+// OpenAI counts what was generated, and that was.
+TEST_P(BackendConformance, TheTokenThatEndsAnAnswerCounts) {
+  if (!GetParam().end_token) GTEST_SKIP() << "NOT RUN: nobody knows which token ends an answer";
+  const auto engine = loaded();
+  GenerateRequest request = greedy(*engine, 8);
+  request.ignore_end_of_generation = false;
+  request.sampling.logit_bias = {{GetParam().end_token(*engine), 1000.0F}};
+  const Recording got = run(*engine, request);
+  ASSERT_TRUE(got.end);
+  EXPECT_EQ(got.end->outcome, Outcome::Done);
+  EXPECT_EQ(got.reasons, (std::map<std::uint32_t, FinishReason>{{0, FinishReason::Stop}}));
+  EXPECT_EQ(got.bytes(), "");
+  EXPECT_EQ(got.end->usage.completion_tokens, 1U);
+}
+
 TEST_P(BackendConformance, BytesAreThoseOfTheTokens) {
   const auto engine = loaded();
   const Recording got = run(*engine, greedy(*engine, 64));

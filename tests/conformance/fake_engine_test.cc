@@ -12,6 +12,7 @@ std::vector<Subject> subjects() {
   Subject subject;
   subject.name = "fake_engine";
   subject.reads_files = false;
+  subject.end_token = token_of("<|end|>");
   subject.make = [](const Clock& clock) {
     return std::make_unique<ChildBackend>(
         test::fake_engine_options({.flags = {"--end-one-in", "0"}}), loop, clock);

@@ -23,6 +23,7 @@ Subject fake(std::string name, FakeOptions options) {
     return std::make_unique<FakeBackend>(options, clock);
   };
   subject.reads_files = false;
+  subject.end_token = [](const InferenceBackend&) { return FakeModel::kEnd; };
   return subject;
 }
 

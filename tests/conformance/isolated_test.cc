@@ -71,6 +71,7 @@ const std::vector<Subject>& subjects() {
       Subject subject;
       subject.name = spec.name;
       subject.spec = std::move(spec);
+      subject.end_token = token_of("<|end|>");
       subject.make = [](const Clock& clock) { return make_isolated(options(), loop(), clock); };
       made.push_back(std::move(subject));
     }

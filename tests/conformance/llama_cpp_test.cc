@@ -62,6 +62,7 @@ std::vector<Subject> subjects() {
   Subject subject;
   subject.name = "smollm2";
   subject.spec = sample();
+  subject.end_token = token_of("<|im_end|>");
   subject.make = [](const Clock& clock) {
     return *LlamaCppKind(llama_options(), loop, clock).make();
   };

@@ -46,6 +46,7 @@ std::vector<Subject> subjects() {
   subject.spec.format = ModelFormat::Mlx;
   subject.spec.path = variable("MINERVA_SAMPLE_TINY_MLX");
   subject.spec.trained_context = 2048;
+  subject.end_token = token_of("<|im_end|>");
   subject.make = [](const Clock& clock) {
     auto made = MlxKind(mlx_options(), loop, clock).make();
     return std::move(*made);

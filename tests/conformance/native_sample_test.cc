@@ -15,7 +15,7 @@ namespace {
 std::vector<Subject> subjects() {
   const char* path = std::getenv("MINERVA_SAMPLE_SMOLLM2");
   if (path == nullptr || *path == 0) return {};
-  static const Subject sample = native_subject("smollm2", path);
+  static const Subject sample = native_subject("smollm2", path, "<|im_end|>");
   return {sample};
 }
 

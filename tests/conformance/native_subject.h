@@ -14,7 +14,8 @@
 namespace minerva::backend {
 
 // The subject's backends share one pool of two threads, so that steps are really split.
-inline Subject native_subject(std::string name, std::string path) {
+inline Subject native_subject(std::string name, std::string path,
+                              std::string end_text = "<|end|>") {
   struct Machine {
     engine::ComputePool pool{2};
     NoMetrics metrics;
@@ -27,6 +28,7 @@ inline Subject native_subject(std::string name, std::string path) {
     return std::make_unique<NativeBackend>(options, machine->pool, kernels::best_kernels(), clock,
                                            machine->metrics);
   };
+  subject.end_token = token_of(std::move(end_text));
   subject.spec.name = name;
   subject.spec.path = std::move(path);
   subject.name = std::move(name);

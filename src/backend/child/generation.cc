@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace minerva::backend {
@@ -187,6 +188,7 @@ void Generation::relay_token(Part& part, TokenEvent& event) {
   const text::Tokenizer* tokenizer = plan_.model->tokenizer.get();
   if (event.id && tokenizer != nullptr && !plan_.request.ignore_end_of_generation &&
       tokenizer->is_end_of_generation(*event.id)) {
+    ++choice.tokens;
     return end_choice(event.choice, FinishReason::Stop);
   }
   if (!event.id) all_ids_known_ = false;
@@ -206,6 +208,8 @@ void Generation::relay_end(Part& part, const ChoiceEndEvent& event) {
     return fail_with(
         fmt::format("the engine ended choice {}; {} were asked for", event.choice, part.choices));
   }
+  Choice& choice = choices_[part.first_choice + event.choice];
+  if (!choice.ended) choice.stopped = event.reason == FinishReason::Stop;
   end_choice(part.first_choice + event.choice, event.reason);
 }
 
@@ -344,7 +348,11 @@ void Generation::sign_of_life() {
 
 Usage Generation::usage() const {
   Usage usage;
-  for (const Choice& choice : choices_) usage.completion_tokens += choice.tokens;
+  std::uint64_t unseen_ends = 0;
+  for (const Choice& choice : choices_) {
+    usage.completion_tokens += choice.tokens;
+    if (choice.stopped) ++unseen_ends;
+  }
   Usage said;
   for (const auto& part : parts_) {
     const Usage of_part = part->reader->usage();
@@ -353,9 +361,10 @@ Usage Generation::usage() const {
     said.completion_tokens += of_part.completion_tokens;
   }
   // An event without an id may hold several tokens; the engine may say how many, but not fewer.
-  if (!all_ids_known_) {
-    usage.completion_tokens = std::max(usage.completion_tokens, said.completion_tokens);
-  }
+  // Where all are known, only those that ended the answers may be more than were seen.
+  const std::uint64_t most = all_ids_known_ ? usage.completion_tokens + unseen_ends
+                                            : std::numeric_limits<std::uint64_t>::max();
+  usage.completion_tokens = std::clamp(said.completion_tokens, usage.completion_tokens, most);
   usage.prompt_tokens = plan_.tokens.empty()
                             ? said.prompt_tokens
                             : plan_.tokens.size() - plan_.request.resume_prefix.size();

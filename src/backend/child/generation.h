@@ -62,7 +62,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
  private:
   class Part;
   struct Choice {
-    std::uint64_t tokens = 0;
+    std::uint64_t tokens = 0;  // with the one that ended it, where that came as a token
+    bool stopped = false;      // by itself, and the token that did it has not come
     bool ended = false;
   };
 

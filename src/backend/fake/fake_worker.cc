@@ -261,6 +261,7 @@ bool FakeWorker::generate_token(Running& running, std::uint32_t index, const Fak
       return true;
   }
   if (chosen.id == FakeModel::kEnd) {
+    ++running.end.usage.completion_tokens;  // it was generated, too
     end_choice(running, index, FinishReason::Stop);
     return false;
   }

@@ -218,7 +218,7 @@ class Answer {
         choice["text"] = whole_;
       }
       Json body = head(Json::array({std::move(choice)}));
-      body["usage"] = usage();
+      body["usage"] = usage(reason);
       return connection_.reply(200, body.dump());
     }
     if (!held_.empty() && !piece(utf8_replace_invalid(held_))) return false;
@@ -227,7 +227,7 @@ class Answer {
     if (!connection_.event(head(Json::array({std::move(choice)})).dump())) return false;
     if (usage_) {
       Json last = head(Json::array());
-      last["usage"] = usage();
+      last["usage"] = usage(reason);
       if (!connection_.event(last.dump())) return false;
     }
     if (options_.bad_sse != "no_done" && !connection_.event("[DONE]")) return false;
@@ -242,8 +242,9 @@ class Answer {
             {"model", options_.model},
             {"choices", std::move(choices)}};
   }
-  Json usage() const {
-    const std::size_t made = prefix_.size() - prompt_tokens_;
+  // The token that ended the answer was generated, too.
+  Json usage(std::string_view reason) const {
+    const std::size_t made = prefix_.size() - prompt_tokens_ + (reason == "stop" ? 1 : 0);
     const std::size_t said = options_.lie == "usage" ? 0 : made;
     return {{"prompt_tokens", prompt_tokens_},
             {"completion_tokens", said},
