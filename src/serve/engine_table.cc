@@ -30,7 +30,8 @@ std::shared_ptr<backend::EngineKind> EngineTable::kind_for(std::size_t index, bo
 void EngineTable::look(std::size_t index) {
   {
     const std::lock_guard lock(shared_->mutex);
-    ++shared_->looking;
+    // However many ask, one look at a time: it may start a program.
+    if (std::exchange(shared_->found[index].looking, true)) return;
   }
   workers_.run([kind = kinds_[index], shared = shared_, index] {
     Found found;
@@ -43,8 +44,7 @@ void EngineTable::look(std::size_t index) {
       if (!found.availability.available) {
         found.own_models = std::move(shared->found[index].own_models);
       }
-      shared->found[index] = std::move(found);
-      --shared->looking;
+      shared->found[index] = std::move(found);  // and looking is false again
     }
     shared->changed.notify_all();
   });
@@ -62,7 +62,8 @@ backend::Availability EngineTable::availability(std::size_t index) const {
 void EngineTable::refresh() {
   for (std::size_t i = 0; i < kinds_.size(); ++i) look(i);
   std::unique_lock lock(shared_->mutex);
-  shared_->changed.wait_for(lock, kWaitMax, [&] { return shared_->looking == 0; });
+  shared_->changed.wait_for(lock, kWaitMax,
+                            [&] { return std::ranges::none_of(shared_->found, &Found::looking); });
 }
 
 std::vector<backend::ModelSpec> EngineTable::own_models(std::size_t index) const {

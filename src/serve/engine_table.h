@@ -41,6 +41,7 @@ class EngineTable {
  private:
   struct Found {
     bool looked = false;
+    bool looking = false;
     backend::Availability availability;
     std::vector<backend::ModelSpec> own_models;
   };
@@ -48,7 +49,6 @@ class EngineTable {
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<Found> found;
-    std::size_t looking = 0;
   };
   void look(std::size_t index);
 

@@ -193,22 +193,30 @@ Result<LocalService::Model> LocalService::find_model(std::string_view name) cons
   return fail(models::unknown_model(name, std::move(names)));
 }
 
+LocalService::TextKey LocalService::text_key(const models::ModelEntry& entry) const {
+  const ModelRules* rules = rules_of(entry.name);
+  const bool own = rules != nullptr && rules->chat_template;
+  return {entry.path, entry.modified_ns, own ? *rules->chat_template : std::string()};
+}
+
+std::shared_ptr<const ModelText> LocalService::known_text(const models::ModelEntry& entry) const {
+  const std::lock_guard lock(texts_mutex_);
+  const auto at = texts_.find(text_key(entry));
+  return at == texts_.end() ? nullptr : at->second;
+}
+
 Result<std::shared_ptr<const ModelText>> LocalService::text_of(
     const models::ModelEntry& entry) const {
   if (entry.format == backend::ModelFormat::Remote) return nullptr;
   const ModelRules* rules = rules_of(entry.name);
-  const std::pair key(entry.path, entry.modified_ns);
-  {
-    const std::lock_guard lock(texts_mutex_);
-    if (const auto at = texts_.find(key); at != texts_.end()) return at->second;
-  }
+  if (auto known = known_text(entry)) return known;
   MINERVA_ASSIGN(const auto vocabulary, sources_.vocabularies->get(entry));
   MINERVA_ASSIGN(auto text, ModelText::make(vocabulary, rules == nullptr ? std::nullopt
                                                                          : rules->chat_template));
   log_info("model '{}': {}; chat template: {}", entry.name, entry.path, text->template_note());
   const std::lock_guard lock(texts_mutex_);
   if (texts_.size() >= kTextsMax) texts_.clear();
-  return texts_.emplace(key, std::move(text)).first->second;
+  return texts_.emplace(text_key(entry), std::move(text)).first->second;
 }
 
 // --- requests ---
@@ -282,8 +290,14 @@ backend::ModelSpec LocalService::spec_for(std::size_t engine, const Model& model
 }
 
 std::string LocalService::key_of(std::size_t engine, const Model& model) const {
-  return fmt::format("{}\n{}\n{}", engines_->kind(engine).name(), model.entry.path,
-                     model.entry.modified_ns);
+  // Names of one file share what is loaded in the same way, and nothing else.
+  std::string key =
+      fmt::format("{}\n{}\n{}\n{}\n{}", engines_->kind(engine).name(), model.entry.path,
+                  model.entry.modified_ns, context_of(model), isolated(model));
+  if (model.rules == nullptr) return key;
+  if (model.rules->mmproj_path) key += "\nsees by " + *model.rules->mmproj_path;
+  for (const std::string& path : model.rules->adapter_paths) key += "\nadapted by " + path;
+  return key;
 }
 
 std::vector<RouteCandidate> LocalService::candidates(const Model& model) const {
@@ -465,10 +479,8 @@ InstancePlan LocalService::instance_plan(std::size_t engine, const Model& model,
     plan.setup.learned_bytes = memory->find(key).value_or(0);
     plan.learned = [memory, key](std::uint64_t peak_bytes) { memory->put(key, peak_bytes); };
   }
-  const std::lock_guard lock(texts_mutex_);
-  const auto text = texts_.find({model.entry.path, model.entry.modified_ns});
-  if (text != texts_.end()) {
-    plan.runner.self_test_token = text->second->tokenizer().bos().value_or(0);
+  if (const auto text = known_text(model.entry)) {
+    plan.runner.self_test_token = text->tokenizer().bos().value_or(0);
   }
   return plan;
 }
@@ -543,7 +555,9 @@ Result<void> LocalService::unload(std::string_view name, bool now) {
   MINERVA_ASSIGN(const Model model, find_model(name));
   const auto promise = std::make_shared<std::promise<Result<void>>>();
   auto future = promise->get_future();
-  loop_->unload(model.entry.name, now,
+  std::vector<std::string> keys;
+  for (std::size_t i = 0; i < engines_->size(); ++i) keys.push_back(key_of(i, model));
+  loop_->unload(model.entry.name, std::move(keys), now,
                 [promise](Result<void> outcome) { promise->set_value(std::move(outcome)); });
   constexpr auto kLongest = std::chrono::minutes(5);
   if (future.wait_for(kLongest) != std::future_status::ready) {
@@ -584,9 +598,7 @@ ModelInfo LocalService::info(const Model& model, const Snapshot& snapshot) const
     info.load_percent = at->info.load_percent;
     if (info.state == ModelState::Failed) info.problem = at->info.problem;
   }
-  const std::lock_guard lock(texts_mutex_);
-  const auto text = texts_.find({entry.path, entry.modified_ns});
-  if (text != texts_.end()) info.chat_template = text->second->template_note();
+  if (const auto text = known_text(entry)) info.chat_template = text->template_note();
   return info;
 }
 

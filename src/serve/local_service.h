@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -108,6 +109,9 @@ class LocalService final : public Service {
     void stop(const Error& why);
   };
 
+  // Path, time of change, and the template that is configured for this name of it.
+  using TextKey = std::tuple<std::string, std::int64_t, std::string>;
+
   LocalService(ServiceOptions options, Engines engines, ModelSources sources, const Clock& clock,
                Metrics& metrics);
   Result<void> configure();
@@ -118,6 +122,8 @@ class LocalService final : public Service {
   Result<Model> find_model(std::string_view name) const;
   Result<Model> find_remote_model(std::string_view name) const;
   const ModelRules* rules_of(std::string_view name) const;
+  TextKey text_key(const models::ModelEntry& entry) const;
+  std::shared_ptr<const ModelText> known_text(const models::ModelEntry& entry) const;
   Result<std::shared_ptr<const ModelText>> text_of(const models::ModelEntry& entry) const;
   RouteAsks asks_of(const Request& request, const Model& model) const;
   std::vector<RouteCandidate> candidates(const Model& model) const;
@@ -141,8 +147,8 @@ class LocalService final : public Service {
   const std::shared_ptr<Ledger> ledger_;
   const std::shared_ptr<Links> links_ = std::make_shared<Links>();
   mutable std::mutex texts_mutex_;
-  // By path and time of change; they outlive the loading of their model.
-  mutable std::map<std::pair<std::string, std::int64_t>, std::shared_ptr<const ModelText>> texts_;
+  // They outlive the loading of their model.
+  mutable std::map<TextKey, std::shared_ptr<const ModelText>> texts_;
   Workers workers_;
   const std::unique_ptr<EngineTable> engines_;
   // Ends before the workers that it waits for.

@@ -124,9 +124,11 @@ void ServeLoop::run() {
     for (auto& answer : std::exchange(outgoing_, {})) answer();
     if (closing_ && (switchboard_.at_rest() || std::chrono::steady_clock::now() > give_up)) break;
   }
+  // What is left ends outside the lock: it may own what posts when it goes.
+  std::deque<std::function<void()>> dropped;
   const std::lock_guard lock(mailbox_->mutex);
   mailbox_->closed = true;
-  mailbox_->messages.clear();
+  dropped.swap(mailbox_->messages);
 }
 
 void ServeLoop::watch() {
@@ -168,6 +170,7 @@ std::vector<InstanceId> ServeLoop::places_of(std::vector<InstancePlan>& chain) {
   for (InstancePlan& plan : chain) {
     const auto known = by_key_.find(plan.key);
     if (known != by_key_.end()) {
+      switchboard_.join(known->second, plan.setup);
       ids.push_back(known->second);
       continue;
     }
@@ -213,26 +216,30 @@ void ServeLoop::load(InstancePlan plan, TimePoint wait_until,
   if (!taken) (*shared)(fail(ErrorCode::Unavailable, "the server is stopping"));
 }
 
-void ServeLoop::unload(std::string model, bool at_once, std::function<void(Result<void>)> done) {
+void ServeLoop::unload(std::string model, std::vector<std::string> keys, bool at_once,
+                       std::function<void(Result<void>)> done) {
   const auto shared = std::make_shared<std::function<void(Result<void>)>>(std::move(done));
-  const bool taken = mailbox_->post([this, model = std::move(model), at_once, shared] {
-    changed_ = true;
-    Unloading unloading{{}, *shared};
-    for (const Switchboard::Status& status : switchboard_.statuses(clock_.now())) {
-      if (status.setup->model != model || !switchboard_.occupied(status.id)) continue;
-      unloading.left.insert(status.id);
-    }
-    if (unloading.left.empty()) {
-      outgoing_.emplace_back([shared, model] {
-        (*shared)(
-            fail(ErrorCode::NotFound, fmt::format("model '{}' is not loaded", model), "model"));
+  const bool taken =
+      mailbox_->post([this, model = std::move(model), keys = std::move(keys), at_once, shared] {
+        changed_ = true;
+        Unloading unloading{{}, *shared};
+        for (const Switchboard::Status& status : switchboard_.statuses(clock_.now())) {
+          // By its name also where its file has changed since.
+          const bool meant = status.setup->model == model ||
+                             std::ranges::find(keys, places_[status.id].key) != keys.end();
+          if (meant && switchboard_.occupied(status.id)) unloading.left.insert(status.id);
+        }
+        if (unloading.left.empty()) {
+          outgoing_.emplace_back([shared, model] {
+            (*shared)(
+                fail(ErrorCode::NotFound, fmt::format("model '{}' is not loaded", model), "model"));
+          });
+          return;
+        }
+        const std::set<InstanceId> ids = unloading.left;
+        unloadings_.push_back(std::move(unloading));
+        for (const InstanceId id : ids) switchboard_.unload(id, at_once, clock_.now());
       });
-      return;
-    }
-    const std::set<InstanceId> ids = unloading.left;
-    unloadings_.push_back(std::move(unloading));
-    for (const InstanceId id : ids) switchboard_.unload(id, at_once, clock_.now());
-  });
   if (!taken) (*shared)(fail(ErrorCode::Unavailable, "the server is stopping"));
 }
 

@@ -79,9 +79,10 @@ class ServeLoop final : private Effects {
   TicketId next_ticket();
 
   void load(InstancePlan plan, TimePoint wait_until, std::function<void(Result<void>)> done);
-  // All instances of this model. Calls back once each of them has gone (who waits for the model has
-  // it loaded again), or with NotFound.
-  void unload(std::string model, bool at_once, std::function<void(Result<void>)> done);
+  // All instances of this model, by its name or these keys. Calls back once each of them has
+  // gone (who waits for the model has it loaded again), or with NotFound.
+  void unload(std::string model, std::vector<std::string> keys, bool at_once,
+              std::function<void(Result<void>)> done);
 
   std::shared_ptr<const Snapshot> snapshot() const;
 

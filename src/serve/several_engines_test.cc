@@ -243,6 +243,41 @@ TEST_F(SeveralEnginesTest, AliasesDefaultsAndEnginesOfSingleModels) {
   EXPECT_EQ(service_->models().at(0).aliases, (std::vector<std::string>{"gpt-4", "small"}));
 }
 
+// Names of one file are one model where they are loaded in the same way, and never get what was
+// made for another name.
+TEST_F(SeveralEnginesTest, NamesOfOneFileShareOnlyWhatIsTheSame) {
+  ServiceOptions options;
+  options.models = {
+      add_model("tiny", {.chat_template = "{{ messages[0].content }}", .add_bos = false})};
+  ModelRules twin;
+  twin.path = options.models[0];
+  twin.name = "twin";
+  ModelRules shouts = twin;
+  shouts.name = "shouts";
+  shouts.chat_template = "{{ messages[0].content }}!!!";
+  ModelRules narrow = twin;
+  narrow.name = "narrow";
+  narrow.context_size = 64;
+  options.rules.models = {twin, shouts, narrow};
+  begin_with({}, options);
+  const auto prompt_tokens = [&](std::string model) {
+    Request request = chat("abc", 2);
+    request.model = std::move(model);
+    return ask(std::move(request)).end.end.usage.prompt_tokens;
+  };
+  EXPECT_EQ(prompt_tokens("tiny"), 3U);
+  EXPECT_EQ(prompt_tokens("twin"), 3U);
+  EXPECT_EQ(prompt_tokens("shouts"), 6U);
+  EXPECT_EQ(engine_count(), 1U);
+  EXPECT_EQ(prompt_tokens("narrow"), 3U);
+  EXPECT_EQ(engine_count(), 2U);
+  EXPECT_EQ(service_->model("narrow")->context_size, 64U);
+  EXPECT_EQ(service_->model("twin")->context_size, 512U);
+  EXPECT_TRUE(service_->unload("shouts", false));
+  EXPECT_EQ(service_->unload("tiny", false).error().code, ErrorCode::NotFound);
+  EXPECT_TRUE(service_->unload("narrow", false));
+}
+
 TEST_F(SeveralEnginesTest, LoadingAndUnloadingByHand) {
   begin_with({});
   EXPECT_EQ(service_->unload("tiny", false).error().code, ErrorCode::NotFound);

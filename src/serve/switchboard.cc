@@ -48,6 +48,20 @@ InstanceId Switchboard::add(InstanceSetup setup) {
   return static_cast<InstanceId>(instances_.size() - 1);
 }
 
+void Switchboard::join(InstanceId id, const InstanceSetup& setup) {
+  Instance& instance = instances_[id];
+  InstanceSetup& mine = instance.setup;
+  if (setup.pinned && !mine.pinned) {
+    mine.pinned = true;
+    instance.keep = instance.state == ModelState::Ready;
+  }
+  if (!setup.idle_ttl) {
+    mine.idle_ttl.reset();
+  } else if (mine.idle_ttl) {
+    mine.idle_ttl = std::max(*mine.idle_ttl, *setup.idle_ttl);
+  }
+}
+
 unsigned& Switchboard::attempts_of(Ticket& ticket, InstanceId at) const {
   const auto place = std::ranges::find(ticket.ask.chain, at) - ticket.ask.chain.begin();
   return ticket.attempts[static_cast<std::size_t>(place)];
@@ -466,7 +480,10 @@ void Switchboard::try_load(InstanceId id, TimePoint now) {
     case RoomDecision::Kind::Refuse: {
       const Error error{ErrorCode::OutOfMemory, decision.why, {}, "minerva"};
       instance.last_error = error;
-      instance.keep = false;
+      if (std::exchange(instance.keep, false)) {
+        log_warning("the pinned model '{}' is not loaded again: {}", instance.setup.model,
+                    decision.why);
+      }
       const std::deque<TicketId> waiting = std::exchange(instance.waiting, {});
       for (const TicketId ticket : waiting) {
         // Room that is not there now is not there in a moment: another engine, or nothing.

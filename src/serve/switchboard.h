@@ -92,6 +92,8 @@ class Switchboard {
       : options_(options), effects_(effects) {}
 
   InstanceId add(InstanceSetup setup);
+  // The same under another name: it stays for as long as either wants.
+  void join(InstanceId id, const InstanceSetup& setup);
 
   // --- events; `now` never goes back ---
   void request(TicketId id, TicketAsk ask, TimePoint now);

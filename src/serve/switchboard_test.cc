@@ -133,6 +133,31 @@ TEST_F(SwitchboardTest, WhatARunTookIsLearnedForTheNextServer) {
   EXPECT_EQ(board_.statuses(now_)[b].state, ModelState::Loading);
 }
 
+TEST_F(SwitchboardTest, WhatHasTwoNamesStaysAsLongAsEitherWants) {
+  InstanceSetup setup;
+  setup.model = "a";
+  setup.idle_ttl = seconds(10);
+  const auto a = board_.add(setup);
+  setup.idle_ttl = seconds(60);
+  board_.join(a, setup);
+  setup.idle_ttl = seconds(5);
+  board_.join(a, setup);
+  ask(1, {a}), load_ok(a), done(1);
+  effects_.take();
+  pass(seconds(59));
+  EXPECT_THAT(effects_.take(), IsEmpty());
+  setup.pinned = true;
+  board_.join(a, setup);
+  pass(seconds(100));
+  EXPECT_THAT(effects_.take(), IsEmpty());
+  // What is pinned now comes back when its engine dies.
+  InstanceLook dead;
+  dead.alive = false;
+  board_.look(a, dead, now_);
+  board_.unloaded(a, now_);
+  EXPECT_THAT(effects_.take(), ElementsAre("kill 0", "load 0"));
+}
+
 TEST_F(SwitchboardTest, WhoWaitsKnowsForWhat) {
   const auto a = add("a");
   const auto what = [&] {
