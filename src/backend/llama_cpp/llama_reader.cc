@@ -18,6 +18,18 @@ constexpr std::uint64_t kCountMax = std::uint64_t{1} << 40;
 // Tokens that one event may stand for: a character has at most four bytes, so few are held back.
 constexpr std::uint64_t kHeldBackMax = 64;
 
+constexpr std::string_view kNoCharacter = "\xEF\xBF\xBD";  // U+FFFD
+
+// Once there are bytes in an answer that are no UTF-8, it sends nothing more of it, and at the end
+// this in its place (b10434).
+bool about_bytes(const Json& error) {
+  const Json* message = error.is_object() ? wire::find(error, "message") : nullptr;
+  if (message == nullptr || !message->is_string()) return false;
+  const auto& text = message->get_ref<const std::string&>();
+  return text.find("does not match the expected") != std::string::npos &&
+         text.find("format") != std::string::npos;
+}
+
 std::unexpected<Error> broken(std::string_view what) {
   return fail(Error{
       ErrorCode::Unavailable, fmt::format("llama-server's stream {}", what), {}, "llama_cpp"});
@@ -63,23 +75,16 @@ Result<void> read_logprobs(const Json& event, TokenEvent& token) {
 
 }  // namespace
 
-LlamaReader::LlamaReader(std::uint32_t choices, std::shared_ptr<const text::Tokenizer> tokenizer)
-    : tokenizer_(std::move(tokenizer)), choices_(choices) {}
+LlamaReader::LlamaReader(std::uint32_t choices, std::shared_ptr<const text::Tokenizer> tokenizer,
+                         std::uint64_t max_tokens)
+    : tokenizer_(std::move(tokenizer)), max_tokens_(max_tokens), choices_(choices) {}
 
 Result<void> LlamaReader::read(const wire::SseEvent& event, std::vector<GenerationEvent>& out) {
   if (event.data == "[DONE]") return {};
   const auto json = wire::parse_json(event.data);
   if (!json) return broken(fmt::format("holds an event that is no JSON: {}", json.error().message));
   if (!json->is_object()) return broken("holds an event that is no object");
-  if (const Json* error = wire::find(*json, "error")) {
-    UpstreamEnd end;
-    end.status = 500;
-    if (const Json* code = error->is_object() ? wire::find(*error, "code") : nullptr) {
-      end.status = wire::bounded<unsigned>(*code, "code", {400, 599}).value_or(500);
-    }
-    end.body = event.data;
-    return fail(read_refusal("llama_cpp", end));
-  }
+  if (const Json* error = wire::find(*json, "error")) return read_error(event, *error, out);
   MINERVA_ASSIGN(const std::uint64_t index, count_at(*json, "index"));
   if (index >= choices_.size()) {
     return broken(fmt::format("answers for choice {} of {}", index, choices_.size()));
@@ -93,6 +98,37 @@ Result<void> LlamaReader::read(const wire::SseEvent& event, std::vector<Generati
     return read_last(*json, choice, out);
   }
   return read_tokens(*json, choice, out);
+}
+
+Result<void> LlamaReader::read_error(const wire::SseEvent& event, const Json& error,
+                                     std::vector<GenerationEvent>& out) {
+  if (about_bytes(error)) {
+    // Where only one token can be behind what it has sent, that is what it cannot send.
+    Choice& choice = choices_.front();
+    if (choices_.size() == 1 && !choice.ended && !choice.held &&
+        choice.predicted + 1 == max_tokens_) {
+      choice.ended = true;
+      ++ended_;
+      usage_.completion_tokens += max_tokens_;
+      TokenEvent token;
+      token.bytes = kNoCharacter;
+      out.emplace_back(std::move(token));
+      out.emplace_back(ChoiceEndEvent{0, FinishReason::Length});
+      return {};
+    }
+    return fail(Error{ErrorCode::Unavailable,
+                      "the model wrote bytes that are no UTF-8, and llama-server gives nothing of "
+                      "what follows them; other engines do",
+                      {},
+                      "llama_cpp"});
+  }
+  UpstreamEnd end;
+  end.status = 500;
+  if (const Json* code = error.is_object() ? wire::find(error, "code") : nullptr) {
+    end.status = wire::bounded<unsigned>(*code, "code", {400, 599}).value_or(500);
+  }
+  end.body = event.data;
+  return fail(read_refusal("llama_cpp", end));
 }
 
 Result<void> LlamaReader::read_progress(const Json& progress,
@@ -166,7 +202,7 @@ Result<void> LlamaReader::read_last(const Json& event, std::uint32_t index,
   if (predicted > choice.predicted && predicted - choice.predicted <= kHeldBackMax) {
     TokenEvent unfinished;
     unfinished.choice = index;
-    unfinished.bytes = "\xEF\xBF\xBD";
+    unfinished.bytes = kNoCharacter;
     give_several(index, predicted - choice.predicted, {}, std::move(unfinished), out);
   }
   choice.ended = true;

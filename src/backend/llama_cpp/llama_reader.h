@@ -18,7 +18,9 @@ namespace minerva::backend {
 
 class LlamaReader final : public ChunkReader {
  public:
-  LlamaReader(std::uint32_t choices, std::shared_ptr<const text::Tokenizer> tokenizer);
+  // `max_tokens`: how many each choice may have.
+  LlamaReader(std::uint32_t choices, std::shared_ptr<const text::Tokenizer> tokenizer,
+              std::uint64_t max_tokens);
 
   Result<void> read(const wire::SseEvent& event, std::vector<GenerationEvent>& out) override;
   bool finished() const override { return ended_ == choices_.size(); }
@@ -34,6 +36,8 @@ class LlamaReader final : public ChunkReader {
   Result<void> read_progress(const wire::Json& progress, std::vector<GenerationEvent>& out) const;
   Result<void> read_tokens(const wire::Json& event, std::uint32_t index,
                            std::vector<GenerationEvent>& out);
+  Result<void> read_error(const wire::SseEvent& event, const wire::Json& error,
+                          std::vector<GenerationEvent>& out);
   Result<void> read_last(const wire::Json& event, std::uint32_t index,
                          std::vector<GenerationEvent>& out);
   // `count` tokens whose text is `content`, the last one being `last`.
@@ -41,6 +45,7 @@ class LlamaReader final : public ChunkReader {
                     TokenEvent last, std::vector<GenerationEvent>& out) const;
 
   const std::shared_ptr<const text::Tokenizer> tokenizer_;
+  const std::uint64_t max_tokens_;
   std::vector<Choice> choices_;
   std::size_t ended_ = 0;
   Usage usage_;

@@ -48,8 +48,9 @@ struct Outcome {
 };
 
 Outcome read_all(const std::vector<std::string>& datas, std::uint32_t choices = 1,
-                 std::shared_ptr<const text::Tokenizer> tokenizer = bytes()) {
-  LlamaReader reader(choices, std::move(tokenizer));
+                 std::shared_ptr<const text::Tokenizer> tokenizer = bytes(),
+                 std::uint64_t max_tokens = 100) {
+  LlamaReader reader(choices, std::move(tokenizer), max_tokens);
   Outcome outcome;
   for (const std::string& data : datas) {
     const auto read = reader.read({"", data}, outcome.events);
@@ -87,7 +88,7 @@ std::string parse(std::string_view transcript, const std::vector<std::size_t>& c
   wire::ResponseHeadParser head;
   std::optional<wire::BodyDecoder> body;
   wire::SseParser sse;
-  LlamaReader reader(1, bytes());
+  LlamaReader reader(1, bytes(), 100);
   std::vector<GenerationEvent> out;
   std::size_t at = 0;
   for (std::size_t i = 0; i <= cuts.size(); ++i) {
@@ -187,6 +188,24 @@ TEST(LlamaReader, SeveralChoices) {
   EXPECT_TRUE(got.finished);
 }
 
+// As b10434 ends an answer with a lone continuation byte in it, having sent nothing from there on.
+TEST(LlamaReader, ATokenThatIsNoTextIsOneAllTheSame) {
+  const std::string error =
+      R"({"error":{"code":500,"message":"The model produced output that does not match the )"
+      R"(expected Content-only format","type":"server_error"}})";
+  Outcome only = read_all({error}, 1, bytes(), 1);
+  EXPECT_EQ(words(only.events), "token 0 ? '\xEF\xBF\xBD'\nend 0 length\n");
+  EXPECT_TRUE(only.finished);
+  EXPECT_EQ(only.error, "");
+  Outcome last_one = read_all({token("a", "97", 1), error}, 1, bytes(), 2);
+  EXPECT_EQ(words(last_one.events), "token 0 97 'a'\ntoken 0 ? '\xEF\xBF\xBD'\nend 0 length\n");
+  // How many more there were is not known, and what they were neither.
+  Outcome some = read_all({token("a", "97", 1), error}, 1, bytes(), 3);
+  EXPECT_THAT(some.error, HasSubstr("no UTF-8"));
+  EXPECT_FALSE(some.finished);
+  EXPECT_THAT(read_all({error}, 2, bytes(), 1).error, HasSubstr("no UTF-8"));
+}
+
 TEST(LlamaReader, RefusesWhatMakesNoSense) {
   const auto error = [](const std::string& data) { return read_all({data}).error; };
   EXPECT_THAT(error("{"), HasSubstr("no JSON"));
@@ -207,7 +226,7 @@ TEST(LlamaReader, RefusesFalseTypes) {
   for (const char* data : {R"({"index":"0"})", R"({"index":-1})", R"({"content":7})",
                            R"({"content":"a","tokens":["x"]})", R"({"content":"a","tokens":[-3]})",
                            R"({"content":"a","tokens":[1e30]})", R"({"tokens_predicted":1.5})"}) {
-    LlamaReader reader(1, bytes());
+    LlamaReader reader(1, bytes(), 100);
     std::vector<GenerationEvent> out;
     EXPECT_FALSE(reader.read({"", data}, out)) << data;
   }

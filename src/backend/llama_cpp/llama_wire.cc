@@ -113,7 +113,7 @@ Result<UpstreamRequest> LlamaWire::generate_call(const WireRequest& ask,
 
 std::unique_ptr<ChunkReader> LlamaWire::reader(const WireRequest& ask,
                                                const WireModel& model) const {
-  return std::make_unique<LlamaReader>(ask.choices, model.tokenizer);
+  return std::make_unique<LlamaReader>(ask.choices, model.tokenizer, ask.max_tokens);
 }
 
 // --- tokens ---
