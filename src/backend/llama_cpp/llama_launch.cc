@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <system_error>
 #include <utility>
 
@@ -22,11 +23,19 @@ namespace fs = std::filesystem;
 
 // It pads a sequence's cells to 256, and stops one token before its context is full.
 constexpr std::size_t kContextStep = 256;
-// What it holds besides weights and keys and values: its code, graphs, the output's logits.
-constexpr std::uint64_t kOverheadBytes = std::uint64_t{192} << 20;
+// What it holds besides weights and keys and values: its code, its threads, graphs, the output's
+// logits. Measured on b10434 after a load (PSS): 30 MiB with a model of less than 1 MiB, 42 MiB
+// with one of 93 MiB, and 6 MiB more after a prompt. Larger ones have wider graphs.
+constexpr std::uint64_t kOverheadBytes = std::uint64_t{48} << 20;
+constexpr std::uint64_t kOverheadShare = 10;   // and of the weights, one part in so many
 constexpr std::size_t kContextUnknown = 4096;  // of a model that does not say
 // Each connection holds one of its threads: those of small calls, and some that are just ending.
 constexpr std::uint32_t kSpareThreads = 6;
+
+// Of one sequence.
+std::uint64_t cells_of(std::size_t context) {
+  return (std::uint64_t{context} / kContextStep + 1) * kContextStep;
+}
 
 std::string_view word(FlashAttention wanted) {
   switch (wanted) {
@@ -106,7 +115,7 @@ std::shared_ptr<const text::Tokenizer> tokenizer_of(const ModelSpec& spec,
 
 std::uint64_t llama_kv_bytes(const ModelSpec& spec, const LlamaOptions& options,
                              std::size_t context) {
-  const auto of_one = checked_mul<std::uint64_t>(spec.kv_bytes_per_token, context);
+  const auto of_one = checked_mul<std::uint64_t>(spec.kv_bytes_per_token, cells_of(context));
   const auto of_all = of_one ? checked_mul<std::uint64_t>(*of_one, options.parallel) : of_one;
   return of_all.value_or(std::numeric_limits<std::uint64_t>::max());
 }
@@ -128,7 +137,9 @@ Result<std::size_t> llama_context(const ModelSpec& spec, const LlamaOptions& opt
   if (options.context_default != 0) {
     context = std::min<std::uint64_t>(context, options.context_default);
   }
-  const std::uint64_t per_token = llama_kv_bytes(spec, options, 1);
+  const std::uint64_t per_token =
+      checked_mul<std::uint64_t>(spec.kv_bytes_per_token, options.parallel)
+          .value_or(std::numeric_limits<std::uint64_t>::max());
   if (per_token > 0) context = std::min(context, bytes_free / 2 / per_token);
   if (context >= std::min<std::uint64_t>(kLlamaContextMin, trained)) {
     return static_cast<std::size_t>(context);
@@ -149,16 +160,16 @@ MemoryNeed llama_memory_need(const ModelSpec& spec, const LlamaOptions& options,
   MemoryNeed need;
   need.weights_bytes = spec.size_bytes;
   need.kv_bytes = llama_kv_bytes(spec, options, context);
-  need.overhead_bytes = kOverheadBytes + (std::uint64_t{options.prompt_cache_mib} << 20);
+  const std::uint64_t overhead = kOverheadBytes + spec.size_bytes / kOverheadShare;
+  need.overhead_bytes = overhead + (std::uint64_t{options.prompt_cache_mib} << 20);
   // The cache of prompts is filled by use only.
-  need.least_bytes = need.weights_bytes + llama_kv_bytes(spec, options, least) + kOverheadBytes;
+  need.least_bytes = need.weights_bytes + llama_kv_bytes(spec, options, least) + overhead;
   return need;
 }
 
 std::vector<std::string> llama_arguments(const ModelSpec& spec, const LlamaOptions& options,
                                          std::size_t context, const LlamaPaths& paths) {
-  const std::uint64_t cells =
-      (std::uint64_t{context} / kContextStep + 1) * kContextStep * options.parallel;
+  const std::uint64_t cells = cells_of(context) * options.parallel;
   std::vector<std::string> argv = {paths.program,
                                    "-m",
                                    spec.path,

@@ -105,6 +105,15 @@ TEST(LlamaNeed, CountsTheContextThatItGetsAloneAndTheLeast) {
   const std::uint64_t cache = std::uint64_t{options.prompt_cache_mib} << 20;
   EXPECT_EQ(need.least_bytes + need.kv_bytes + cache,
             need.total() + llama_kv_bytes(spec(), options, kLlamaContextMin));
+  // What was measured with a model of 93 MiB: 42 MiB and 6 for a prompt. No more than twice that.
+  ModelSpec small = spec();
+  small.size_bytes = 93ULL << 20;
+  const std::uint64_t overhead =
+      llama_memory_need(small, options, 512, plenty).overhead_bytes - cache;
+  EXPECT_GE(overhead, 48ULL << 20);
+  EXPECT_LE(overhead, 96ULL << 20);
+  // Cells come in steps of 256, and one more than the context.
+  EXPECT_EQ(llama_kv_bytes(small, options, 512), 768 * small.kv_bytes_per_token * options.parallel);
   const MemoryNeed asked = llama_memory_need(spec(), options, 777, plenty);
   EXPECT_EQ(asked.least_bytes + cache, asked.total());
   // Where hardly any context fits, keys and values still count.
