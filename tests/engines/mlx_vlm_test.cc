@@ -139,7 +139,7 @@ TEST_F(MlxVlmTest, TheBodyIsExactlyThis) {
                                      wire::json_string(spec_.path) +
                                      R"(,"seed":9223372036854775807,"stream":true,)"
                                      R"("stream_options":{"include_usage":true},)"
-                                     R"("temperature":0.5,"top_p":1.0})"));
+                                     R"("temperature":0.5,"top_k":0,"top_p":1.0})"));
   request.sampling.seed.reset();
   EXPECT_THAT(ask(engine, request).text, HasSubstr("\"seed\":")) << "else it is always the same";
 }

@@ -103,6 +103,8 @@ def serve(arguments):
     parser.add_argument("--model")
     parser.add_argument("--host", default="0.0.0.0")
     parser.add_argument("--port", type=int, default=8080)
+    for flag in ("--log-level", "--max-tokens", "--prefill-step-size", "--max-num-seqs"):
+        parser.add_argument(flag)
     options = parser.parse_args(arguments)
     time.sleep(LOAD_SECONDS)
     server = ThreadingHTTPServer((options.host, options.port), Handler)
@@ -117,8 +119,8 @@ def main():
     code = arguments[arguments.index("-c") + 1] if "-c" in arguments else ""
     if "minerva-probe" in code:
         print("minerva-probe|mlx-lm 0.32.2, mlx 0.32.4, mlx-vlm 0.7.10|Device(cpu, 0)")
-    elif "mlx_vlm.server" in code:
-        serve(arguments[arguments.index("-c") + 2:])
+    elif arguments[:3] == ["-P", "-m", "mlx_vlm.server"]:
+        serve(arguments[3:])
     else:
         sys.exit(f"this is no server: {arguments}")
 

@@ -66,18 +66,27 @@ std::string log_path(const MlxOptions& options, const ModelSpec& spec) {
   return fmt::format("{}/mlx-{}.log", options.log_folder, name);
 }
 
-// Started as its own script is, which an installation may not have put on any path.
-constexpr std::string_view kVlmLauncher =
-    "import sys, importlib.metadata as m\n"
-    "(script,) = m.entry_points(group='console_scripts', name='mlx_vlm.server')\n"
-    "sys.argv[0] = 'mlx_vlm.server'\n"
-    "sys.exit(script.load()())\n";
-
 // Its key is in its environment, since every user may read a command line.
-std::vector<std::string> vlm_arguments(const std::string& python, const ModelSpec& spec,
-                                       std::uint16_t port) {
-  return {python,   "-P",        "-c",     std::string(kVlmLauncher), "--model", spec.path,
-          "--host", "127.0.0.1", "--port", std::to_string(port)};
+std::vector<std::string> vlm_arguments(const MlxOptions& options, const std::string& python,
+                                       const ModelSpec& spec, std::uint16_t port) {
+  return {python,
+          "-P",
+          "-m",
+          "mlx_vlm.server",
+          "--model",
+          spec.path,
+          "--host",
+          "127.0.0.1",  // its default is every address
+          "--port",
+          std::to_string(port),
+          "--log-level",
+          "WARNING",
+          "--max-tokens",
+          "1",
+          "--prefill-step-size",
+          std::to_string(options.prefill_step),
+          "--max-num-seqs",
+          std::to_string(options.decode_concurrency)};
 }
 
 std::vector<std::string> arguments(const MlxOptions& options, const std::string& python,
@@ -164,7 +173,7 @@ Result<LaunchPlan> plan_mlx(const MlxOptions& options, const ModelSpec& spec,
   child.environment = mlx_environment(options, home);
   if (server == MlxServer::Vlm) {
     const std::string key = process::random_key();
-    child.argv = vlm_arguments(python, spec, port);
+    child.argv = vlm_arguments(options, python, spec, port);
     child.environment.push_back("MLX_VLM_SERVER_API_KEY=" + key);
     plan.upstream.key = Secret(key);
     plan.model.name = spec.path;  // a request with any other would load that

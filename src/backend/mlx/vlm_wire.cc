@@ -84,8 +84,11 @@ Result<UpstreamRequest> VlmWire::generate_call(const WireRequest& ask,
   MINERVA_ASSIGN(body["messages"], text_only(ask.chat->messages_json));
   body["max_tokens"] = std::max<std::uint64_t>(ask.max_tokens, 1);
   MINERVA_TRY(put_mlx_sampling(ask, model.vocab_size(), body));
-  // Without one it takes the same seed for every request. It reads them as signed.
-  if (!mlx_is_greedy(ask.request.sampling)) body["seed"] = ask.seed & 0x7fffffffffffffffU;
+  if (!mlx_is_greedy(ask.request.sampling)) {
+    if (!body.contains("top_k")) body["top_k"] = 0;  // else the model's own configuration's
+    // Without one it takes the same seed for every request. It reads them as signed.
+    body["seed"] = ask.seed & 0x7fffffffffffffffU;
+  }
   MINERVA_TRY(put_mlx_bias(ask, model, body));
   body["stream"] = true;
   body["stream_options"] = {{"include_usage", true}};
