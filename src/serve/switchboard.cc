@@ -262,7 +262,8 @@ void Switchboard::loaded(InstanceId id, Result<void> outcome, TimePoint now) {
   const bool aborted = std::exchange(instance.aborting, false);
   instance.load_time = now - instance.since;
   instance.since = now;
-  if (outcome && !(aborted && instance.waiting.empty())) {
+  // One that was to be stopped is no good even where it came to its end: its kill is on the way.
+  if (outcome && !aborted) {
     instance.state = ModelState::Ready;
     instance.last_error.reset();
     instance.watchdog.restart();

@@ -204,6 +204,21 @@ TEST_F(SwitchboardTest, AnAbandonedLoadStopsAndOneThatIsWantedAgainStartsAnew) {
   EXPECT_EQ(board_.statuses(now_)[0].breaker, backend::Breaker::State::Closed);
 }
 
+// Its kill may come after it was ready, and would then look like a crash of whatever runs on it.
+TEST_F(SwitchboardTest, AnAbandonedLoadThatWasReadyAllTheSameIsNotUsed) {
+  const auto a = add("a");
+  ask(1, {a});
+  board_.gone(1, now_);
+  ask(2, {a});
+  EXPECT_THAT(effects_.take(), ElementsAre("load 0", "abort 0"));
+  load_ok(a);
+  EXPECT_THAT(effects_.take(), ElementsAre("kill 0"));
+  board_.unloaded(a, now_);
+  EXPECT_THAT(effects_.take(), ElementsAre("load 0"));
+  load_ok(a);
+  EXPECT_THAT(effects_.take(), ElementsAre("2 to 0"));
+}
+
 TEST_F(SwitchboardTest, AFailedAttemptGoesToTheNextEngineOfTheChain) {
   const auto a = add("m", 100, "first");
   const auto b = add("m", 100, "second");
