@@ -1,7 +1,7 @@
 // How mlx_vlm.server is spoken to, which takes the place of mlx_lm.server for models that see. It
 // speaks chat only. What it would read or fetch (pictures by path or by URL), and a name of another
-// model, which it would load, are never sent. Written from the source of 0.7.10; it was never run here
-// (docs/backends.md).
+// model, which it would load, are never sent. Written from the source of 0.7.10; it was never run
+// here (docs/backends.md).
 #pragma once
 
 #include <memory>
