@@ -21,27 +21,39 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using Outcome = EndEvent::Outcome;
 
+// One server for all tests, since a Python takes its time to start.
 class MlxVlmTest : public ::testing::Test {
  protected:
-  MlxVlmTest() {
-    options_.python = MINERVA_SOURCE_DIR "/tests/support/fake_mlx_vlm.py";
-    options_.environment = {"PATH=/usr/bin:/bin"};
-    options_.guard = {GUARD_PROGRAM, "guard"};
-    options_.check_folder = [](const ModelSpec&) -> Result<void> { return {}; };
-    spec_.name = "seer";
-    spec_.format = ModelFormat::Mlx;
-    spec_.path = folder_.path().string();
-    spec_.trained_context = 2048;
-    spec_.sees = true;
-    kind_ = std::make_unique<MlxKind>(options_, loop_, clock_);
-    EXPECT_TRUE(kind_->probe(std::chrono::seconds(60)).available);
-  }
-  InferenceBackend& loaded() {
-    engine_ = kind_->make().value();
-    const auto done = engine_->load_model(spec_, 0);
-    EXPECT_TRUE(done) << done.error().message;
-    return *engine_;
-  }
+  struct World {
+    World() {
+      options.python = MINERVA_SOURCE_DIR "/tests/support/fake_mlx_vlm.py";
+      options.environment = {"PATH=/usr/bin:/bin"};
+      options.guard = {GUARD_PROGRAM, "guard"};
+      options.check_folder = [](const ModelSpec&) -> Result<void> { return {}; };
+      spec.name = "seer";
+      spec.format = ModelFormat::Mlx;
+      spec.path = folder.path().string();
+      spec.trained_context = 2048;
+      spec.sees = true;
+      kind = std::make_unique<MlxKind>(options, loop, clock);
+      const Availability found = kind->probe(std::chrono::seconds(60));
+      EXPECT_TRUE(found.available) << found.why_not;
+      engine = kind->make().value();
+      const auto done = engine->load_model(spec, 0);
+      EXPECT_TRUE(done) << done.error().message;
+    }
+    const test::TempFolder folder;
+    UpstreamLoop loop;
+    const SteadyClock clock;
+    MlxOptions options;
+    ModelSpec spec;
+    std::unique_ptr<MlxKind> kind;
+    std::unique_ptr<InferenceBackend> engine;
+  };
+  static void SetUpTestSuite() { world_ = std::make_unique<World>(); }
+  static void TearDownTestSuite() { world_.reset(); }
+
+  InferenceBackend& engine() { return *world_->engine; }
   static GenerateRequest chat(const std::string& text, std::uint64_t max_tokens = 50) {
     return conversation(R"([{"role":"system","content":"s"},{"role":"user","content":)" +
                             wire::json_string(text) + "}]",
@@ -56,58 +68,51 @@ class MlxVlmTest : public ::testing::Test {
   }
   Error refusal(GenerateRequest request) {
     const auto accepted =
-        engine_->generate(std::move(request), std::make_shared<GenerationStream>());
+        engine().generate(std::move(request), std::make_shared<GenerationStream>());
     EXPECT_FALSE(accepted);
     return accepted ? Error{} : accepted.error();
   }
   std::string of_process(const char* name) const {
-    std::ifstream in("/proc/" + std::to_string(engine_->usage().pid) + "/" + name,
+    std::ifstream in("/proc/" + std::to_string(engine().usage().pid) + "/" + name,
                      std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
   }
 
-  const test::TempFolder folder_;
-  UpstreamLoop loop_;
-  const SteadyClock clock_;
-  MlxOptions options_;
-  ModelSpec spec_;
-  std::unique_ptr<MlxKind> kind_;
-  std::unique_ptr<InferenceBackend> engine_;
+  static inline std::unique_ptr<World> world_;
+  ModelSpec spec_ = world_->spec;  // to be changed
 };
 
 TEST_F(MlxVlmTest, IsForModelsThatSeeWhereItIsInstalled) {
   EXPECT_EQ(mlx_server_for(spec_, "mlx-lm 1, mlx 2, mlx-vlm 3"), MlxServer::Vlm);
   EXPECT_EQ(mlx_server_for(spec_, "mlx-lm 1, mlx 2"), MlxServer::Lm);
-  EXPECT_EQ(kind_->capabilities(spec_).chat_only, Support::Yes);
-  EXPECT_EQ(kind_->capabilities(spec_).text_prompts, Support::No);
+  EXPECT_EQ(world_->kind->capabilities(spec_).chat_only, Support::Yes);
+  EXPECT_EQ(world_->kind->capabilities(spec_).text_prompts, Support::No);
   spec_.sees = false;
   EXPECT_EQ(mlx_server_for(spec_, "mlx-lm 1, mlx 2, mlx-vlm 3"), MlxServer::Lm);
-  EXPECT_EQ(kind_->capabilities(spec_).chat_only, Support::No);
-  const auto plan = plan_mlx(options_, spec_, 0);
+  EXPECT_EQ(world_->kind->capabilities(spec_).chat_only, Support::No);
+  const auto plan = plan_mlx(world_->options, spec_, 0);
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->wire, nullptr);
 }
 
 TEST_F(MlxVlmTest, AnswersConversations) {
-  InferenceBackend& engine = loaded();
-  EXPECT_EQ(engine.context_size(), 2048U);
-  EXPECT_EQ(engine.capabilities().chat_only, Support::Yes);
-  EXPECT_EQ(engine.capabilities().images, Support::No);
-  const Answer answer = ask(engine, chat("one two three"));
+  EXPECT_EQ(engine().context_size(), 2048U);
+  EXPECT_EQ(engine().capabilities().chat_only, Support::Yes);
+  EXPECT_EQ(engine().capabilities().images, Support::No);
+  const Answer answer = ask(engine(), chat("one two three"));
   EXPECT_EQ(answer.end.outcome, Outcome::Done) << answer.end.error.value_or(Error{}).message;
   EXPECT_EQ(answer.text, "one two three");
   EXPECT_EQ(answer.reason, FinishReason::Stop);
   EXPECT_EQ(answer.end.usage.prompt_tokens, 7U);
   EXPECT_EQ(answer.end.usage.cached_tokens, 3U);
-  const Answer cut = ask(engine, chat("one two three", 2));
+  const Answer cut = ask(engine(), chat("one two three", 2));
   EXPECT_EQ(cut.text, "one two");
   EXPECT_EQ(cut.reason, FinishReason::Length);
-  EXPECT_EQ(ask(engine, chat("think")).text, "<think>hm</think>think");
+  EXPECT_EQ(ask(engine(), chat("think")).text, "<think>hm</think>think");
 }
 
 // Other users of the machine may come to its port, and see its command line.
 TEST_F(MlxVlmTest, IsReachedFromHereOnlyAndWithAKey) {
-  InferenceBackend& engine = loaded();
   const std::string arguments = of_process("cmdline");
   EXPECT_THAT(arguments, HasSubstr(std::string("--host") + '\0' + "127.0.0.1" + '\0'));
   const std::string environment = of_process("environ");
@@ -118,34 +123,28 @@ TEST_F(MlxVlmTest, IsReachedFromHereOnlyAndWithAKey) {
   EXPECT_EQ(key.size(), 64U);
   EXPECT_THAT(arguments, Not(HasSubstr(key)));
   EXPECT_THAT(environment, HasSubstr("HF_HUB_OFFLINE=1"));
-  const auto other = plan_mlx(options_, spec_, 0, MlxServer::Vlm);
+  const auto other = plan_mlx(world_->options, spec_, 0, MlxServer::Vlm);
   ASSERT_TRUE(other);
   EXPECT_THAT(other->child->environment, Not(::testing::Contains(name + key)));
   EXPECT_TRUE(other->prove_port);
-  EXPECT_TRUE(engine.unload_model());
 }
 
 TEST_F(MlxVlmTest, TheBodyIsExactlyThis) {
-  InferenceBackend& engine = loaded();
   GenerateRequest request = chat("body");
   request.sampling.temperature = 0.5F;
   request.sampling.seed = ~std::uint64_t{0};
-  const Answer answer = ask(engine, request);
-  const auto body = wire::parse_json(answer.text);
-  ASSERT_TRUE(body) << answer.text;
-  EXPECT_EQ(*body, *wire::parse_json(R"({"max_tokens":50,"messages":[{"role":"system",)"
-                                     R"("content":"s"},{"role":"user","content":"body"}],)"
-                                     R"("min_p":0.0,"model":)" +
-                                     wire::json_string(spec_.path) +
-                                     R"(,"seed":9223372036854775807,"stream":true,)"
-                                     R"("stream_options":{"include_usage":true},)"
-                                     R"("temperature":0.5,"top_k":0,"top_p":1.0})"));
+  const Answer answer = ask(engine(), request);
+  EXPECT_EQ(wire::dump_json(*wire::parse_json(answer.text)),
+            R"({"model":)" + wire::json_string(spec_.path) +
+                R"(,"messages":[{"role":"system","content":"s"},{"role":"user",)"
+                R"("content":"body"}],"max_tokens":50,"temperature":0.5,"top_p":1.0,"min_p":0.0,)"
+                R"("top_k":0,"seed":9223372036854775807,"stream":true,)"
+                R"("stream_options":{"include_usage":true}})");
   request.sampling.seed.reset();
-  EXPECT_THAT(ask(engine, request).text, HasSubstr("\"seed\":")) << "else it is always the same";
+  EXPECT_THAT(ask(engine(), request).text, HasSubstr("\"seed\":")) << "else it is always the same";
 }
 
 TEST_F(MlxVlmTest, NothingThatItWouldReadOrFetchReachesIt) {
-  loaded();
   for (const char* part :
        {R"({"type":"image_url","image_url":{"url":"http://127.0.0.1:1/x.png"}})",
         R"({"type":"image_url","image_url":{"url":"/etc/passwd"}})",
@@ -157,14 +156,13 @@ TEST_F(MlxVlmTest, NothingThatItWouldReadOrFetchReachesIt) {
     EXPECT_EQ(error.code, ErrorCode::Unsupported) << part;
     EXPECT_EQ(error.param, "messages") << part;
   }
-  EXPECT_EQ(ask(*engine_, conversation(R"([{"role":"user","content":[{"type":"text","text":"a"},)"
+  EXPECT_EQ(ask(engine(), conversation(R"([{"role":"user","content":[{"type":"text","text":"a"},)"
                                        R"({"type":"text","text":"b"}]}])"))
                 .text,
             "ab");
 }
 
 TEST_F(MlxVlmTest, WhatItCannotKeepIsRefused) {
-  loaded();
   EXPECT_EQ(refusal(greedy_request("raw", 3)).code, ErrorCode::Unsupported);
   GenerateRequest request = chat("a");
   request.logprobs = 1;
@@ -182,17 +180,16 @@ TEST_F(MlxVlmTest, WhatItCannotKeepIsRefused) {
 }
 
 TEST_F(MlxVlmTest, ItsErrorsAreErrors) {
-  InferenceBackend& engine = loaded();
-  const Answer refused = ask(engine, chat("refuse"));
+  const Answer refused = ask(engine(), chat("refuse"));
   EXPECT_EQ(refused.end.outcome, Outcome::Failed);
   EXPECT_EQ(refused.end.error->code, ErrorCode::ContextExceeded);
   EXPECT_THAT(refused.end.error->message, HasSubstr("too long"));
-  const Answer broken = ask(engine, chat("error"));
+  const Answer broken = ask(engine(), chat("error"));
   EXPECT_EQ(broken.end.outcome, Outcome::Failed);
   EXPECT_EQ(broken.text, "error");
   EXPECT_THAT(broken.end.error->message, HasSubstr("the generator died"));
-  EXPECT_EQ(ask(engine, chat("cut")).end.outcome, Outcome::Failed);
-  EXPECT_EQ(ask(engine, chat("well")).end.outcome, Outcome::Done);
+  EXPECT_EQ(ask(engine(), chat("cut")).end.outcome, Outcome::Failed);
+  EXPECT_EQ(ask(engine(), chat("well")).end.outcome, Outcome::Done);
 }
 
 }  // namespace
