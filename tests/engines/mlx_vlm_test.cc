@@ -53,7 +53,7 @@ class MlxVlmTest : public ::testing::Test {
   static void SetUpTestSuite() { world_ = std::make_unique<World>(); }
   static void TearDownTestSuite() { world_.reset(); }
 
-  InferenceBackend& engine() { return *world_->engine; }
+  static InferenceBackend& engine() { return *world_->engine; }
   static GenerateRequest chat(const std::string& text, std::uint64_t max_tokens = 50) {
     return conversation(R"([{"role":"system","content":"s"},{"role":"user","content":)" +
                             wire::json_string(text) + "}]",
@@ -66,13 +66,13 @@ class MlxVlmTest : public ::testing::Test {
     request.max_tokens = max_tokens;
     return request;
   }
-  Error refusal(GenerateRequest request) {
+  static Error refusal(GenerateRequest request) {
     const auto accepted =
         engine().generate(std::move(request), std::make_shared<GenerationStream>());
     EXPECT_FALSE(accepted);
     return accepted ? Error{} : accepted.error();
   }
-  std::string of_process(const char* name) const {
+  static std::string of_process(const char* name) {
     std::ifstream in("/proc/" + std::to_string(engine().usage().pid) + "/" + name,
                      std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
