@@ -76,7 +76,7 @@ TEST_F(FakeBackendTest, EndsByItselfAndSaysStop) {
   const Recording got = run(start(options), ask("x"));
   EXPECT_EQ(got.bytes(), "Hi é!");
   EXPECT_EQ(got.reasons.at(0), FinishReason::Stop);
-  EXPECT_EQ(got.end->usage.completion_tokens, 6U);
+  EXPECT_EQ(got.end->usage.completion_tokens, 7U) << "with the one that ended it";
 }
 
 TEST_F(FakeBackendTest, OneRequestFailsAndTheOthersGoOn) {

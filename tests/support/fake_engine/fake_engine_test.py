@@ -137,12 +137,12 @@ class Honest(unittest.TestCase):
             self.assertEqual(status, 200)
             self.assertEqual(answer["choices"][0]["text"], "Hi é!")
             self.assertEqual(answer["choices"][0]["finish_reason"], "stop")
-            self.assertEqual(answer["usage"]["completion_tokens"], 6)
+            self.assertEqual(answer["usage"]["completion_tokens"], 7)
             chat = {"messages": [{"role": "user", "content": "x"}]}
             answer = engine.post("/v1/chat/completions", chat)[1]
             self.assertEqual(answer["choices"][0]["message"]["content"], "Hi é!")
             raw = engine.stream("a", stream_options={"include_usage": True}, ignore_eos=False)
-            self.assertEqual(json.loads(events(raw)[-2])["usage"]["completion_tokens"], 6)
+            self.assertEqual(json.loads(events(raw)[-2])["usage"]["completion_tokens"], 7)
 
     def test_requests_that_make_no_sense(self):
         with Engine("--ctx-size", "10") as engine:
