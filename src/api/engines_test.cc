@@ -35,14 +35,13 @@ serve::InstanceInfo instance() {
 }
 
 TEST(Engines, AnInstanceForItsOwner) {
-  EXPECT_EQ(
-      instance_body(instance(), Audience::Owner),
-      R"({"model":"smollm2","backend":"llama_cpp","state":"failed",)"
-      R"("problem":"/opt/engines/bin/llama-server ended with code 1\nits log: secret",)"
-      R"("load_percent":null,)"
-      R"("context_size":8192,"memory_bytes":300,"running":1,"waiting":2,"pinned":true,)"
-      R"("idle_seconds":1.5,"idle_ttl_seconds":600.0,"breaker":"open","restarts":3,)"
-      R"("tokens_per_second":12.5,"loaded_in_seconds":0.5,"pid":42,"log":["a line"]})");
+  EXPECT_EQ(instance_body(instance(), Audience::Owner),
+            R"({"model":"smollm2","backend":"llama_cpp","state":"failed",)"
+            R"("problem":"/opt/engines/bin/llama-server ended with code 1\nits log: secret",)"
+            R"("load_percent":null,)"
+            R"("context_size":8192,"memory_bytes":300,"running":1,"waiting":2,"pinned":true,)"
+            R"("idle_seconds":1.5,"idle_ttl_seconds":600.0,"breaker":"open","restarts":3,)"
+            R"("tokens_per_second":12.5,"loaded_in_seconds":0.5,"pid":42,"log":["a line"]})");
 }
 
 TEST(Engines, ALoadSaysHowFarItIs) {

@@ -203,8 +203,9 @@ TEST_F(RemoteServerTest, OverTlsOnlyWithACertificateThatIsTrusted) {
   const std::string cert = (folder.path() / "cert.pem").string();
   const std::string key = (folder.path() / "key.pem").string();
   test::ListeningProgram openssl({"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                   "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                   "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert});
+                                  "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+                                  "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                                  "-keyout", key, "-out", cert});
   ASSERT_TRUE(openssl.child().wait_for(std::chrono::minutes(1)));
   if (!std::filesystem::exists(cert)) GTEST_SKIP() << "NOT RUN: openssl makes no certificate here";
   const std::uint16_t port = test::a_port();
