@@ -271,6 +271,10 @@ bool Batcher::step() {
   for (std::size_t row = 0; row < with_logits.size(); ++row) {
     Sequence& sequence = *with_logits[row];
     if (sequence.ended) continue;  // its request has failed in this loop
+    if (sequence.request->ask.embed) {
+      give_embedding(sequence, decoder_->hidden(row));
+      continue;
+    }
     const std::span<float> logits = decoder_->logits(row).first(options_.vocabulary);
     if (sequence.choice == 0 && sequence.request->open_choices == 1 &&
         sequence.request->ask.n > 1 && !sequence.request->first_token) {
@@ -345,6 +349,13 @@ void Batcher::advance(Sequence& sequence, std::span<float> logits) {
   if (sequence.output_size() >= ask.max_tokens || sequence.tokens.size() >= options_.context) {
     end_choice(sequence, StopReason::Length);
   }
+}
+
+void Batcher::give_embedding(Sequence& sequence, std::span<const float> hidden) {
+  Request& request = *sequence.request;
+  request.first_token = request.last_token = clock_.now();
+  request.ask.sink->embedding(hidden);
+  end_choice(sequence, StopReason::Length);
 }
 
 void Batcher::end_choice(Sequence& sequence, StopReason reason) {

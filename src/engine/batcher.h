@@ -50,6 +50,8 @@ class BatchSink {
   virtual void prefill(std::size_t done, std::size_t total) = 0;
   virtual void token(std::uint32_t choice, TokenId id, const Logprobs* logprobs) = 0;
   virtual void choice_end(std::uint32_t choice, StopReason reason) = 0;
+  // With BatchRequest::embed, in place of tokens: the last token's hidden state, [width].
+  virtual void embedding(std::span<const float> hidden) { static_cast<void>(hidden); }
   virtual void finished(const BatchUsage& usage) = 0;
   virtual void failed(Error error, const BatchUsage& usage) = 0;
   virtual void cancelled_end(const BatchUsage& usage) = 0;
@@ -65,6 +67,8 @@ struct BatchRequest {
   bool ignore_end_of_generation = false;
   std::int32_t logprobs = -1;  // -1: none; k: of the chosen and the k likeliest
   bool interactive = true;
+  // The prompt's hidden state is wanted and no token: n is 1, and all about sampling is ignored.
+  bool embed = false;
   std::optional<TimePoint> deadline;
   std::shared_ptr<BatchSink> sink;
 };
@@ -110,6 +114,7 @@ class Batcher {
   void preempt(Sequence& sequence);
   void fork_choices(Sequence& first, std::span<const float> logits);
   void advance(Sequence& sequence, std::span<float> logits);
+  void give_embedding(Sequence& sequence, std::span<const float> hidden);
   void end_choice(Sequence& sequence, StopReason reason);
   void end_request(Request& request, std::optional<Error> error, bool cancelled);
   BatchUsage usage_of(const Request& request) const;

@@ -59,6 +59,11 @@ std::span<float> Decoder::logits(std::size_t row) {
   return {s_->logits.row(row), model_->config().vocabulary};
 }
 
+std::span<const float> Decoder::hidden(std::size_t row) {
+  MINERVA_CHECK(row < s_->logit_rows.size());
+  return {rows(0).final_normed.row(row), model_->config().width};
+}
+
 void Decoder::prepare(std::span<const StepItem> items) {
   s_->tokens.clear();
   s_->logit_rows.clear();

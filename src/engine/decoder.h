@@ -55,6 +55,8 @@ class Decoder {
 
   // Logits of the last step's row, counted over the items in order; the caller may write to them.
   std::span<float> logits(std::size_t row);
+  // What the logits of that row were made of: the final norm's output, [width].
+  std::span<const float> hidden(std::size_t row);
 
  private:
   struct Token;

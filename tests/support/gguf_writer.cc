@@ -104,6 +104,11 @@ GgufWriter& GgufWriter::remove(std::string_view key) {
   return *this;
 }
 
+GgufWriter& GgufWriter::remove_tensor(std::string_view name) {
+  std::erase_if(tensors_, [name](const Tensor& tensor) { return tensor.name == name; });
+  return *this;
+}
+
 GgufWriter& GgufWriter::add_tensor(std::string_view name, DType type,
                                    std::span<const std::uint64_t> dims, Bytes data) {
   tensors_.push_back({std::string(name),

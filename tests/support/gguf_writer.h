@@ -46,6 +46,8 @@ class GgufWriter {
   // `dims`: fastest first. `data`: the blocks as they shall lie in the file.
   GgufWriter& add_tensor(std::string_view name, formats::DType type,
                          std::span<const std::uint64_t> dims, Bytes data);
+  // Takes a tensor out again.
+  GgufWriter& remove_tensor(std::string_view name);
   GgufWriter& add_f32_tensor(std::string_view name, std::span<const std::uint64_t> dims,
                              std::span<const float> values);
 

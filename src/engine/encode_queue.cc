@@ -1,0 +1,194 @@
+#include "engine/encode_queue.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+
+namespace minerva::engine {
+
+struct EncodeQueue::Request {
+  EmbedJob job;
+  TimePoint arrived{};
+  std::optional<TimePoint> first_step;
+  std::size_t next = 0;  // text to be picked
+  std::size_t done = 0;
+  bool ended = false;
+};
+
+EncodeQueue::EncodeQueue(std::unique_ptr<Encoder> encoder, Options options, const Clock& clock,
+                         Metrics& metrics)
+    : encoder_(std::move(encoder)), options_(options), clock_(clock), metrics_(metrics) {
+  thread_ = std::thread([this] {
+    try {
+      loop();
+    } catch (const std::exception& e) {
+      // Out of memory, most likely: this model's requests end, the program goes on.
+      log_error("the encoder stopped: {}", e.what());
+      stop();
+      loop();
+    }
+  });
+}
+
+EncodeQueue::~EncodeQueue() {
+  stop();
+  thread_.join();
+}
+
+Result<void> EncodeQueue::submit(EmbedJob job) {
+  MINERVA_CHECK(!job.texts.empty() && job.sink != nullptr);
+  auto request = std::make_shared<Request>();
+  request->job = std::move(job);
+  request->arrived = clock_.now();
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return fail(ErrorCode::Unavailable, "the model is being unloaded");
+    if (active_.load() >= options_.waiting_max) {
+      return fail(ErrorCode::QueueFull,
+                  fmt::format("{} requests are inside, and {} may be; try again later",
+                              active_.load(), options_.waiting_max));
+    }
+    active_.fetch_add(1);
+    arrived_.push_back(std::move(request));
+  }
+  changed_.notify_one();
+  return {};
+}
+
+void EncodeQueue::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_one();
+}
+
+bool EncodeQueue::take_in() {
+  std::unique_lock lock(mutex_);
+  if (requests_.empty()) {
+    changed_.wait(lock, [this] { return stopping_ || !arrived_.empty(); });
+  }
+  for (auto& request : std::exchange(arrived_, {})) requests_.push_back(std::move(request));
+  return !stopping_;
+}
+
+void EncodeQueue::loop() {
+  while (take_in()) {
+    sweep();
+    drop_ended();
+    step();
+    drop_ended();
+  }
+  for (const auto& request : requests_) {
+    end(*request, Error{ErrorCode::Unavailable, "the model was unloaded"}, false);
+  }
+  drop_ended();
+}
+
+// Looks at what only readers and the clock change.
+void EncodeQueue::sweep() {
+  const TimePoint now = clock_.now();
+  for (const auto& request : requests_) {
+    if (request->job.sink->cancelled()) {
+      end(*request, std::nullopt, true);
+    } else if (request->job.deadline && now >= *request->job.deadline) {
+      end(*request, Error{ErrorCode::Timeout, "the request's deadline has passed"}, false);
+    }
+  }
+}
+
+// Texts from all requests in turn, one each, until the step is full.
+std::vector<EncodeQueue::Picked> EncodeQueue::pick() {
+  std::vector<Picked> picked;
+  std::size_t tokens = 0;
+  bool more = true;
+  while (more) {
+    more = false;
+    for (const auto& request : requests_) {
+      if (request->next == request->job.texts.size()) continue;
+      const std::size_t size = request->job.texts[request->next].size();
+      if (!picked.empty() && tokens + size > options_.step_tokens) continue;
+      tokens += size;
+      picked.push_back({request, request->next++});
+      more = true;
+    }
+  }
+  // Who was first now is last in the next step, so that a short step serves everybody in turn.
+  if (requests_.size() > 1) std::rotate(requests_.begin(), requests_.begin() + 1, requests_.end());
+  return picked;
+}
+
+void EncodeQueue::step() {
+  const std::vector<Picked> picked = pick();
+  if (picked.empty()) return;
+  const TimePoint now = clock_.now();
+  std::vector<std::span<const TokenId>> texts;
+  std::size_t tokens = 0;
+  for (const Picked& one : picked) {
+    if (!one.request->first_step) one.request->first_step = now;
+    texts.emplace_back(one.request->job.texts[one.text]);
+    tokens += texts.back().size();
+  }
+  const std::size_t width = encoder_->config().width;
+  std::vector<float> out(texts.size() * width);
+  encoder_->encode(texts, out.data());
+  if (!encoder_->intact()) {
+    const Error error{ErrorCode::InvalidModel,
+                      "the model's file was cut short while it was in use; restore it and load the "
+                      "model again"};
+    for (const auto& request : requests_) end(*request, error, false);
+    return;
+  }
+  steps_.fetch_add(1, std::memory_order_relaxed);
+  tokens_.fetch_add(tokens, std::memory_order_relaxed);
+  metrics_.add(Metric::StepsTotal, 1);
+  metrics_.observe(Metric::BatchWidth, static_cast<double>(texts.size()));
+  for (std::size_t i = 0; i < picked.size(); ++i) {
+    Request& request = *picked[i].request;
+    if (request.ended) continue;
+    const std::span<const float> values(out.data() + i * width, width);
+    if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); })) {
+      end(request,
+          Error{ErrorCode::InvalidModel,
+                "the model gave a vector that is not finite: its weights are broken"},
+          false);
+      continue;
+    }
+    request.job.sink->embedding(picked[i].text, values);
+    if (++request.done == request.job.texts.size()) end(request, std::nullopt, false);
+  }
+}
+
+void EncodeQueue::end(Request& request, std::optional<Error> error, bool cancelled) {
+  if (std::exchange(request.ended, true)) return;
+  if (error) {
+    request.job.sink->failed(std::move(*error), usage_of(request));
+  } else if (cancelled) {
+    request.job.sink->cancelled_end(usage_of(request));
+  } else {
+    request.job.sink->finished(usage_of(request));
+  }
+}
+
+EmbedUsage EncodeQueue::usage_of(const Request& request) const {
+  EmbedUsage usage;
+  for (const auto& text : request.job.texts) usage.prompt_tokens += text.size();
+  const TimePoint now = clock_.now();
+  usage.queued = request.first_step.value_or(now) - request.arrived;
+  if (request.first_step) usage.compute = now - *request.first_step;
+  return usage;
+}
+
+void EncodeQueue::drop_ended() {
+  const std::size_t ended =
+      std::erase_if(requests_, [](const auto& request) { return request->ended; });
+  active_.fetch_sub(ended, std::memory_order_relaxed);
+}
+
+}  // namespace minerva::engine

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Makes tests/data/encoder: a tiny seeded BERT as a sentence-transformers folder, and vectors of it and
+of all-MiniLM-L6-v2, as transformers computes them in float32 on the CPU.
+
+    python tools/make_encoder_goldens.py OUT_DIR [ALL_MINILM_FOLDER]
+
+Needs PyPI torch, transformers, tokenizers and safetensors (made with torch 2.15.0 and transformers
+5.24.0). The method is that of sentence-transformers: BertModel's last hidden states, their mean over
+the tokens (or the first one), scaled to length 1. `vectors.json` holds for each text its token ids,
+its mean as a vector of length 1, that mean's own length, and the first token's state. The tiny
+model's weights are exact in F16, so that they are the same wherever they are read.
+"""
+import json
+import pathlib
+import sys
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from transformers import AutoModel, BertConfig, BertModel
+
+SEED = 5
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = ["the", "cat", "sat", "on", "##s", "##ing", "un", "##able", "2", "##0", ".", ",", "!", "é"]
+LETTERS = "abcdefghijklmnoprstuvwy"
+CONFIG = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+              max_position_embeddings=40, type_vocab_size=2, hidden_act="gelu",
+              layer_norm_eps=1e-12, position_embedding_type="absolute")
+TEXTS = [
+    "The cat sat on the mat.",
+    "a",
+    "UNABLE, unable! Sitting cats",
+    "Résumé 2020 \u4e2d\u6587 zzz",
+    "the cat " * 18,
+    "[CLS] written out [SEP]",
+]
+ALL_MINILM_TEXTS = [
+    "This is an example sentence.",
+    "Each sentence is converted",
+    "The quick brown fox jumps over the lazy dog; 3.14159 != 2.71828",
+    "Der Bär läuft über die Straße. Наука и жизнь. 東京は日本の首都です。",
+    "short",
+    " ".join(f"word{i} and some more text to make it long" for i in range(40)),
+]
+MODULES = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+
+
+def vocabulary():
+    tokens = SPECIAL + WORDS + list(LETTERS) + ["##" + letter for letter in LETTERS]
+    return {token: i for i, token in enumerate(tokens)}
+
+
+def tokenizer():
+    made = Tokenizer(models.WordPiece(vocabulary(), unk_token="[UNK]", max_input_chars_per_word=100))
+    made.normalizer = normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    made.decoder = decoders.WordPiece()
+    made.add_special_tokens(SPECIAL)
+    return made
+
+
+def tiny_model():
+    config = BertConfig(vocab_size=len(vocabulary()), **CONFIG)
+    model = BertModel(config, add_pooling_layer=False).eval()
+    rng = np.random.default_rng(SEED)
+    with torch.no_grad():
+        for name, tensor in sorted(model.named_parameters()):
+            values = rng.normal(0, 0.25, tensor.shape)
+            if name.endswith("LayerNorm.weight"):
+                values += 1
+            tensor.copy_(torch.from_numpy(values.astype(np.float16).astype(np.float32)))
+    return model, config
+
+
+def write_folder(folder, model, config, made):
+    (folder / "1_Pooling").mkdir(parents=True, exist_ok=True)
+    text = config.to_dict() | {"architectures": ["BertModel"], "model_type": "bert"}
+    text = {k: v for k, v in text.items() if k != "transformers_version"}
+    (folder / "config.json").write_text(json.dumps(text, indent=1, sort_keys=True) + "\n")
+    weights = {name: t.detach().half().contiguous() for name, t in model.named_parameters()}
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    made.save(str(folder / "tokenizer.json"))
+    modules = [{"idx": i, "name": str(i), "path": path,
+                "type": f"sentence_transformers.models.{kind}"}
+               for i, (path, kind) in enumerate(MODULES)]
+    (folder / "modules.json").write_text(json.dumps(modules, indent=1) + "\n")
+    pooling = {"word_embedding_dimension": CONFIG["hidden_size"], "pooling_mode_mean_tokens": True,
+               "pooling_mode_cls_token": False, "pooling_mode_max_tokens": False}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling, indent=1) + "\n")
+
+
+def numbers(values):
+    return [float(f"{value:.8g}") for value in values.tolist()]
+
+
+def vectors(model, made, texts, with_cls):
+    out = []
+    for text in texts:
+        ids = made.encode(text).ids
+        with torch.no_grad():
+            hidden = model(input_ids=torch.tensor([ids]),
+                           attention_mask=torch.ones(1, len(ids))).last_hidden_state[0]
+        mean = hidden.mean(dim=0)
+        length = mean.norm()
+        case = {"text": text, "ids": ids, "length": float(length),
+                "vector": numbers(mean / length)}
+        if with_cls:
+            case["cls"] = numbers(hidden[0])
+        out.append(case)
+    return out
+
+
+def write_cases(path, cases):
+    path.write_text("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")
+
+
+def main(out, all_minilm=None):
+    out = pathlib.Path(out)
+    torch.set_num_threads(1)
+    model, config = tiny_model()
+    made = tokenizer()
+    write_folder(out / "tiny", model, config, made)
+    write_cases(out / "tiny_vectors.json", vectors(model, made, TEXTS, True))
+    if all_minilm is None:
+        return
+    folder = pathlib.Path(all_minilm)
+    model = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+    made = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    made.no_truncation()
+    made.no_padding()
+    write_cases(out / "all_minilm_vectors.json", vectors(model, made, ALL_MINILM_TEXTS, False))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
