@@ -24,6 +24,7 @@ enum class Support : std::uint8_t { No, BestEffort, Yes };
 // What the loaded model can do on this backend. `version` grows whenever an answer changes.
 struct Capabilities {
   std::uint64_t version = 1;
+  Support generation = Support::Yes;    // else it makes embeddings only
   Support token_prompts = Support::No;  // prompts as token ids
   Support text_prompts = Support::No;   // prompts as text
   Support chat_only = Support::No;      // speaks messages only: Minerva cannot render for it
@@ -86,10 +87,14 @@ class InferenceBackend {
   virtual std::size_t context_size() const = 0;  // tokens a sequence can hold; 0 when not loaded
   virtual unsigned thread_count() const = 0;
 
-  // --- generation ---
+  // --- generation and embeddings ---
   // Refuses at once (Result) what it cannot do; else the stream gets events and one EndEvent.
   virtual Result<void> generate(GenerateRequest request,
                                 std::shared_ptr<GenerationStream> stream) = 0;
+  // One vector for each input. Refuses at once what it cannot do; else the stream gets an
+  // EmbeddingEvent for each input, in any order, and one EndEvent. An input's vector never depends
+  // on the others. A backend that does not override it makes none.
+  virtual Result<void> embed(EmbedRequest request, std::shared_ptr<GenerationStream> stream);
   virtual Result<std::vector<TokenId>> tokenize(std::string_view text,
                                                 TokenizeOptions options) const = 0;
   virtual Result<std::string> detokenize(std::span<const TokenId> tokens) const = 0;

@@ -1,5 +1,6 @@
 // What a backend says while it generates: tokens and progress, the end of each choice, and then
-// exactly one EndEvent. Plain values.
+// exactly one EndEvent; or while it embeds: progress, each input's vector, and the EndEvent. Plain
+// values.
 #pragma once
 
 #include <cstddef>
@@ -45,6 +46,12 @@ struct ChoiceEndEvent {
   FinishReason reason = FinishReason::Stop;
 };
 
+// The vector of one input of an EmbedRequest, as the model makes it; finite.
+struct EmbeddingEvent {
+  std::uint32_t input = 0;
+  std::vector<float> values;
+};
+
 struct Usage {
   std::uint64_t prompt_tokens = 0;
   std::uint64_t cached_tokens = 0;
@@ -67,6 +74,7 @@ struct EndEvent {
   std::uint64_t seed = 0;
 };
 
-using GenerationEvent = std::variant<TokenEvent, ProgressEvent, ChoiceEndEvent, EndEvent>;
+using GenerationEvent =
+    std::variant<TokenEvent, ProgressEvent, ChoiceEndEvent, EmbeddingEvent, EndEvent>;
 
 }  // namespace minerva::backend

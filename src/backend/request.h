@@ -1,5 +1,5 @@
-// What a backend is asked to generate. Built by serve from a client's request: nothing in it is
-// passed on unread. Plain values.
+// What a backend is asked to generate or to embed. Built by serve from a client's request: nothing
+// in it is passed on unread. Plain values.
 #pragma once
 
 #include <cstddef>
@@ -71,6 +71,18 @@ struct GenerateRequest {
   bool ignore_end_of_generation = false;    // for measurements: goes on to max_tokens
   // -1: no log-probabilities; 0: of the chosen token; k: and of the k likeliest.
   std::int32_t logprobs = -1;
+  Priority priority = Priority::Interactive;
+  std::optional<TimePoint> deadline;
+};
+
+// Token ids where the tokenizer is ours, text where only the engine can tokenize.
+using EmbedInput = std::variant<std::vector<TokenId>, std::string>;
+
+// Texts to be made into vectors, one each.
+struct EmbedRequest {
+  std::string id;                  // of the request, for logs
+  std::string client_id;           // for fairness between clients
+  std::vector<EmbedInput> inputs;  // at least one
   Priority priority = Priority::Interactive;
   std::optional<TimePoint> deadline;
 };

@@ -19,7 +19,9 @@ struct DataUri {
 // At most `bytes_max` decoded bytes, checked before anything is allocated.
 Result<DataUri> parse_data_uri(std::string_view uri, std::size_t bytes_max);
 
-// Standard alphabet, padded; nothing when `text` is anything else.
+// Standard alphabet, padded.
+std::string base64_encode(std::string_view bytes);
+// The same backwards; nothing when `text` is anything else.
 std::optional<std::string> base64_decode(std::string_view text);
 
 }  // namespace minerva::wire

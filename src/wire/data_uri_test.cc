@@ -18,6 +18,19 @@ TEST(DataUri, DecodesBase64) {
   }
 }
 
+TEST(DataUri, EncodesBase64) {
+  std::string bytes;
+  for (int i = 0; i < 300; ++i) {
+    const std::string text = base64_encode(bytes);
+    EXPECT_EQ(text.size() % 4, 0U);
+    EXPECT_EQ(base64_decode(text), bytes);
+    bytes.push_back(static_cast<char>(i * 7));
+  }
+  EXPECT_EQ(base64_encode("f"), "Zg==");
+  EXPECT_EQ(base64_encode("fo"), "Zm8=");
+  EXPECT_EQ(base64_encode("foo"), "Zm9v");
+}
+
 TEST(DataUri, ReadsTheType) {
   const auto uri = parse_data_uri("DATA:Image/PNG;name=x;BASE64,Zm9v", 10);
   ASSERT_TRUE(uri);

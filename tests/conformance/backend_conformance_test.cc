@@ -470,6 +470,42 @@ TEST_P(BackendConformance, ADeadlineEndsARequest) {
   EXPECT_LT(got.token_count(), 100U);
 }
 
+TEST_P(BackendConformance, AVectorIsThatOfItsTextAloneOrThereIsNone) {
+  const auto engine = loaded();
+  EmbedRequest request;
+  for (std::size_t i = 0; i < 20; ++i) {
+    const auto ids = engine->tokenize("Text " + std::string(i * 3, 'x'), {.add_special = true});
+    ASSERT_TRUE(ids);
+    request.inputs.emplace_back(*ids);
+  }
+  const auto stream = std::make_shared<GenerationStream>();
+  const auto taken = engine->embed(request, stream);
+  if (engine->capabilities().embeddings == Support::No) {
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().code, ErrorCode::Unsupported);
+    return;
+  }
+  ASSERT_TRUE(taken) << taken.error().message;
+  const Recording together = record(*stream);
+  ASSERT_EQ(together.end->outcome, Outcome::Done);
+  ASSERT_EQ(together.vectors.size(), request.inputs.size());
+  std::size_t tokens = 0;
+  for (std::uint32_t i = 0; i < request.inputs.size(); ++i) {
+    tokens += std::get<std::vector<TokenId>>(request.inputs[i]).size();
+    EmbedRequest one;
+    one.inputs.push_back(request.inputs[i]);
+    const auto own = std::make_shared<GenerationStream>();
+    ASSERT_TRUE(engine->embed(one, own));
+    const Recording alone = record(*own);
+    ASSERT_EQ(alone.vectors.size(), 1U);
+    EXPECT_EQ(alone.vectors.at(0), together.vectors.at(i)) << "input " << i;
+    EXPECT_EQ(together.vectors.at(i).size(), together.vectors.at(0).size());
+    if (i > 0) EXPECT_NE(together.vectors.at(i), together.vectors.at(i - 1));
+  }
+  EXPECT_EQ(together.end->usage.prompt_tokens, tokens);
+  EXPECT_FALSE(engine->embed({}, std::make_shared<GenerationStream>())) << "nothing to embed";
+}
+
 TEST_P(BackendConformance, SixteenAtOnceGetWhatEachGetsAlone) {
   const auto engine = loaded();
   constexpr std::size_t kRequests = 16;

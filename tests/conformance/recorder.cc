@@ -54,6 +54,9 @@ Recording record(GenerationStream& stream) {
     } else if (const auto* choice = std::get_if<ChoiceEndEvent>(&*event)) {
       EXPECT_TRUE(recording.reasons.emplace(choice->choice, choice->reason).second)
           << "choice " << choice->choice << " ended twice";
+    } else if (auto* vector = std::get_if<EmbeddingEvent>(&*event)) {
+      EXPECT_TRUE(recording.vectors.emplace(vector->input, std::move(vector->values)).second)
+          << "a second vector of input " << vector->input;
     } else if (auto* end = std::get_if<EndEvent>(&*event)) {
       recording.end = std::move(*end);
     }

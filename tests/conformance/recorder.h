@@ -16,6 +16,7 @@ namespace minerva::backend {
 struct Recording {
   std::map<std::uint32_t, std::vector<TokenEvent>> tokens;  // by choice
   std::map<std::uint32_t, FinishReason> reasons;
+  std::map<std::uint32_t, std::vector<float>> vectors;  // by input
   std::optional<EndEvent> end;
 
   // Of an engine that gives no ids, the bytes of its text stand for them.

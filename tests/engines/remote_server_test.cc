@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -263,6 +264,39 @@ TEST_F(AnotherMinervaTest, Answers) {
   request.sampling.temperature = 1;
   request.sampling.top_k = 1;
   EXPECT_EQ(ask(*engine_, request).text, first.text);
+}
+
+TEST_F(AnotherMinervaTest, GivesVectors) {
+  open({url(port_)});
+  ASSERT_TRUE(load("tiny"));
+  EXPECT_EQ(engine_->capabilities().embeddings, Support::BestEffort);
+  const auto embed = [&](std::vector<EmbedInput> inputs) {
+    EmbedRequest request;
+    request.inputs = std::move(inputs);
+    const auto stream = std::make_shared<GenerationStream>();
+    const auto taken = engine_->embed(std::move(request), stream);
+    EXPECT_TRUE(taken) << taken.error().message;
+    std::map<std::uint32_t, std::vector<float>> vectors;
+    while (taken) {
+      auto event = stream->pop_for(std::chrono::seconds(60));
+      if (!event) break;
+      if (auto* one = std::get_if<EmbeddingEvent>(&*event)) vectors[one->input] = one->values;
+      if (const auto* end = std::get_if<EndEvent>(&*event)) {
+        EXPECT_EQ(end->outcome, Outcome::Done) << end->error.value_or(Error{}).message;
+        EXPECT_EQ(end->engine, "remote:x");
+        EXPECT_GT(end->usage.prompt_tokens, 0U);
+        break;
+      }
+    }
+    return vectors;
+  };
+  // More than go into one call.
+  std::vector<EmbedInput> many;
+  for (int i = 0; i < 70; ++i) many.emplace_back("text " + std::to_string(i));
+  const auto all = embed(many);
+  ASSERT_EQ(all.size(), many.size());
+  EXPECT_EQ(embed({many[69]}).at(0), all.at(69));
+  EXPECT_NE(all.at(0), all.at(69));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "backend/child/embed_run.h"
 #include "backend/child/request_check.h"
 #include "backend/child/session.h"
 #include "base/log.h"
@@ -252,6 +253,23 @@ Result<void> ChildBackend::generate(GenerateRequest request,
   });
   now->submit(generation);
   return {};
+}
+
+Result<void> ChildBackend::embed(EmbedRequest request, std::shared_ptr<GenerationStream> stream) {
+  const auto now = loaded();
+  if (now == nullptr) return fail(no_model(name()));
+  if (request.inputs.empty()) {
+    return fail(ErrorCode::InvalidArgument, "there is nothing to embed", "input");
+  }
+  if (now->counters()->running >= options_.running_max) {
+    Error full{ErrorCode::QueueFull,
+               fmt::format("{} requests run or wait already", options_.running_max)};
+    full.retry_after = std::chrono::seconds(1);
+    return fail(std::move(full));
+  }
+  return std::make_shared<EmbedRun>(now, options_.wire, std::move(request), std::move(stream),
+                                    clock_)
+      ->begin();
 }
 
 Result<std::vector<TokenId>> ChildBackend::tokenize(std::string_view text,

@@ -69,6 +69,7 @@ class ChildBackend final : public InferenceBackend {
   unsigned thread_count() const override { return options_.threads; }
 
   Result<void> generate(GenerateRequest request, std::shared_ptr<GenerationStream> stream) override;
+  Result<void> embed(EmbedRequest request, std::shared_ptr<GenerationStream> stream) override;
   Result<std::vector<TokenId>> tokenize(std::string_view text,
                                         TokenizeOptions options) const override;
   Result<std::string> detokenize(std::span<const TokenId> tokens) const override;

@@ -29,6 +29,8 @@ struct WireModel {
   std::string name;                                  // as the engine calls it
   std::size_t context_size = 0;                      // tokens of a sequence; 0: unknown
   std::shared_ptr<const text::Tokenizer> tokenizer;  // none: only the engine can tokenize
+  bool generates = true;                             // else it makes embeddings only
+  bool embeds = false;                               // as inspect() has learnt it
   std::size_t vocab_size() const { return tokenizer == nullptr ? 0 : tokenizer->vocab_size(); }
 };
 
@@ -44,6 +46,12 @@ struct WireRequest {
   std::uint64_t seed = 0;          // of this choice
   std::uint32_t first_choice = 0;  // of those that this call makes
   std::uint32_t choices = 1;       // at most EngineWire::choices_per_call()
+};
+
+// What a call for embeddings gave, in the inputs' order.
+struct WireVectors {
+  std::vector<std::vector<float>> vectors;
+  std::uint64_t prompt_tokens = 0;  // 0: the engine does not say
 };
 
 // What one call's events say, in order. Counts from zero within the call: choice 0 is the call's
@@ -88,6 +96,14 @@ class EngineWire {
   // An answer with an error status as an Error. The default understands {"error": "text"},
   // {"error": {message, type, code}}, {"detail": …} and {message, type, code}.
   virtual Error refusal(const UpstreamEnd& end) const;
+
+  // --- embeddings ---
+  // Some of a request's inputs, in one call. The default refuses: the engine makes none.
+  virtual Result<UpstreamRequest> embed_call(std::span<const EmbedInput> inputs,
+                                             const WireModel& model) const;
+  // The body of a call's answer with status 200: one finite vector for each of its `inputs`. The
+  // default reads OpenAI's shape, with numbers or base64.
+  virtual Result<WireVectors> read_vectors(std::string_view body, std::size_t inputs) const;
 
   // --- tokens, where Minerva has no tokenizer of the model ---
   // No call: the engine cannot, and Minerva answers Unsupported.

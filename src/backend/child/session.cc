@@ -56,7 +56,8 @@ Result<void> ChildSession::bring_up() {
   MINERVA_TRY(options_.wire->inspect(*side_, *model_,
                                      std::max<Duration>(left, std::chrono::milliseconds(1))));
   // A token of somebody else's server may cost money, and that it answers is enough to know.
-  if (plan_.child) MINERVA_TRY(generate_one(until));
+  // Whoever loads it asks an engine that makes no tokens for a vector.
+  if (plan_.child && model_->generates) MINERVA_TRY(generate_one(until));
   settle_capabilities();
   return {};
 }

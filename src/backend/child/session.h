@@ -39,6 +39,8 @@ class ChildSession : public std::enable_shared_from_this<ChildSession> {
   const std::shared_ptr<const EngineWire>& wire() const { return options_.wire; }
   std::shared_ptr<const WireModel> model() const { return model_; }
   const Capabilities& capabilities() const { return capabilities_; }
+  // For what takes its time, beside the generations.
+  Upstream& upstream() const { return *upstream_; }
   // For small calls (tokens, health): they never wait behind generations.
   Upstream& side() const { return *side_; }
   const std::shared_ptr<ChildCounters>& counters() const { return counters_; }

@@ -46,7 +46,7 @@ Result<std::vector<TokenId>> prompt_tokens(const std::vector<PromptItem>& prompt
 }  // namespace
 
 FakeBackend::FakeBackend(FakeOptions options, const Clock& clock)
-    : worker_(std::make_unique<FakeWorker>(std::move(options), clock)) {}
+    : options_(options), worker_(std::make_unique<FakeWorker>(std::move(options), clock)) {}
 
 FakeBackend::~FakeBackend() = default;
 
@@ -85,6 +85,39 @@ Result<void> FakeBackend::generate(GenerateRequest request,
   if (!is_loaded()) return refuse(ErrorCode::Unavailable, "no model is loaded");
   MINERVA_ASSIGN(auto prompt, prompt_tokens(request.prompt));
   return worker_->submit(std::move(request), std::move(prompt), std::move(stream));
+}
+
+Result<void> FakeBackend::embed(EmbedRequest request, std::shared_ptr<GenerationStream> stream) {
+  if (!options_.embeds) return refuse(ErrorCode::Unsupported, "embeds is off", "model");
+  if (!is_loaded()) return refuse(ErrorCode::Unavailable, "no model is loaded");
+  if (request.inputs.empty()) {
+    return refuse(ErrorCode::InvalidArgument, "there is nothing to embed", "input");
+  }
+  EndEvent end;
+  end.engine = "fake";
+  if (worker_->hangs()) {
+    end.outcome = EndEvent::Outcome::Cancelled;
+    stream->on_wake_producer([weak = std::weak_ptr(stream), end] {
+      const auto alive = weak.lock();
+      if (alive && alive->cancelled()) alive->push(end);
+    });
+    return {};
+  }
+  std::vector<EmbeddingEvent> events;
+  for (const auto& input : request.inputs) {
+    PromptItem item;
+    std::visit([&](const auto& one) { item = one; }, input);
+    MINERVA_ASSIGN(const std::vector<TokenId> tokens, prompt_tokens({item}));
+    if (tokens.size() > context_size()) {
+      return refuse(ErrorCode::ContextExceeded,
+                    fmt::format("{} tokens, at most {}", tokens.size(), context_size()), "input");
+    }
+    end.usage.prompt_tokens += tokens.size();
+    events.push_back({static_cast<std::uint32_t>(events.size()), FakeModel::embedding(tokens)});
+  }
+  for (EmbeddingEvent& event : events) stream->push(std::move(event));
+  stream->push(std::move(end));
+  return {};
 }
 
 Result<std::vector<TokenId>> FakeBackend::tokenize(std::string_view text,
@@ -127,6 +160,8 @@ Capabilities FakeBackend::capabilities() const {
   can.seed = Support::Yes;
   can.load_invariant = Support::Yes;
   can.tokenize = Support::Yes;
+  can.embeddings = options_.embeds ? Support::Yes : Support::No;
+  can.generation = options_.generates ? Support::Yes : Support::No;
   can.choices_max = kChoicesMax;
   return can;
 }

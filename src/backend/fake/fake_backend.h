@@ -32,6 +32,8 @@ class FakeBackend final : public InferenceBackend {
   unsigned thread_count() const override { return 1; }
 
   Result<void> generate(GenerateRequest request, std::shared_ptr<GenerationStream> stream) override;
+  // At once, unless hang_at_token is ordered: then the stream ends when it is cancelled.
+  Result<void> embed(EmbedRequest request, std::shared_ptr<GenerationStream> stream) override;
   // Control tokens are not parsed from the text; add_special puts kBeginning in front.
   Result<std::vector<TokenId>> tokenize(std::string_view text,
                                         TokenizeOptions options) const override;
@@ -58,6 +60,7 @@ class FakeBackend final : public InferenceBackend {
   std::uint64_t tokens_made() const;
 
  private:
+  const FakeOptions options_;
   const std::unique_ptr<FakeWorker> worker_;
 };
 

@@ -129,6 +129,21 @@ std::vector<TokenId> FakeModel::greedy(std::span<const TokenId> prompt, std::siz
   return {prefix.begin() + static_cast<std::ptrdiff_t>(prompt.size()), prefix.end()};
 }
 
+std::vector<float> FakeModel::embedding(std::span<const TokenId> tokens) {
+  std::vector<float> values(kWidth);
+  double squares = 0;
+  for (std::size_t d = 0; d < kWidth; ++d) {
+    std::uint64_t hash = d + 1;
+    for (const TokenId id : tokens) hash = (hash * 31 + static_cast<std::uint64_t>(id)) % 1009;
+    values[d] = static_cast<float>(hash + 1);
+    squares += static_cast<double>(values[d]) * static_cast<double>(values[d]);
+  }
+  for (float& value : values) {
+    value = static_cast<float>(static_cast<double>(value) * 5 / std::sqrt(squares));
+  }
+  return values;
+}
+
 std::string FakeModel::bytes(TokenId id) {
   return id >= 0 && id < kBeginning ? std::string(1, static_cast<char>(id)) : std::string();
 }

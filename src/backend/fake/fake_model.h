@@ -48,6 +48,10 @@ class FakeModel {
   std::vector<TokenId> greedy(std::span<const TokenId> prompt, std::size_t max_tokens,
                               bool ignore_end = false) const;
 
+  // A vector of this many numbers, of length 5 and a function of the tokens and their order.
+  static constexpr std::size_t kWidth = 4;
+  static std::vector<float> embedding(std::span<const TokenId> tokens);
+
   static bool is_token(TokenId id) { return id >= 0 && id < kVocabSize; }
   static std::string bytes(TokenId id);  // empty for the control tokens
   static std::vector<TokenId> encode(std::string_view text);

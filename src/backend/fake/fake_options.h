@@ -28,6 +28,8 @@ struct FakeOptions {
   std::string script;              // FakeModel
   Duration token_latency{};        // before each step
   bool manual = false;             // a step is made only when advance() allows it
+  bool embeds = true;
+  bool generates = true;
   bool hold_load = false;          // load_model waits for release_load()
   std::uint64_t memory_bytes = 0;  // what it says that it holds
   FakeFaults faults;

@@ -371,6 +371,11 @@ void FakeWorker::release_load() {
   signal_->changed.notify_all();
 }
 
+bool FakeWorker::hangs() const {
+  const std::lock_guard lock(signal_->mutex);
+  return faults_.hang_at_token.has_value();
+}
+
 std::size_t FakeWorker::running() const {
   const std::lock_guard lock(signal_->mutex);
   return running_.size();

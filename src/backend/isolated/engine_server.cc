@@ -70,14 +70,17 @@ std::pair<unsigned, std::string> EngineServer::State::health() {
   if (failure) return {500, fmt::format(R"({{"error":{}}})", error_json(*failure))};
   const Probe probe = backend.probe();
   const bool ready = probe.health == Health::Ready;
+  const Capabilities can = backend.capabilities();
   if (probe.health == Health::Failed) {
     return {500, fmt::format(R"({{"error":{}}})",
                              error_json({ErrorCode::Unavailable, probe.detail, {}, "native"}))};
   }
   return {ready ? 200U : 503U,
-          fmt::format(R"({{"health":"{}","context_size":{},"threads":{},"done":{},"total":{}}})",
+          fmt::format(R"({{"health":"{}","context_size":{},"threads":{},"done":{},"total":{},)"
+                      R"("generates":{},"embeds":{}}})",
                       ready ? "ready" : "loading", backend.context_size(), backend.thread_count(),
-                      done.load(), total.load())};
+                      done.load(), total.load(), can.generation != Support::No,
+                      can.embeddings != Support::No)};
 }
 
 EngineServer::EngineServer(std::unique_ptr<State> state) : state_(std::move(state)) {}

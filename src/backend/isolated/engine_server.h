@@ -2,8 +2,10 @@
 // server-sent events as the other engines do. Only processes of the same user are answered.
 //
 //   GET  /health      200 once the model is loaded, 503 while it loads, 500 with the reason when it
-//                     could not be; {"health":…,"context_size":…,"done":…,"total":…,"error":…}
+//                     could not be; {"health":…,"context_size":…,"done":…,"total":…,"generates":…,
+//                     "embeds":…,"error":…}
 //   POST /generate    request_json.h in, a stream of event_json.h out
+//   POST /embed       embed_json.h in and out
 //
 // A connection carries one request at a time; closing it cancels the request.
 #pragma once

@@ -105,20 +105,57 @@ void EngineSession::dispatch() {
     answer(status, body);
   } else if (head.method == "POST" && head.path == "/generate") {
     generate();
+  } else if (head.method == "POST" && head.path == "/embed") {
+    embed();
   } else {
     answer(404, error_json({ErrorCode::NotFound, "there is no such route"}));
+  }
+}
+
+std::shared_ptr<GenerationStream> EngineSession::open_stream() {
+  auto stream = std::make_shared<GenerationStream>();
+  stream->on_wake_reader([&io = io_, weak = weak_from_this()] {
+    boost::asio::post(io, [weak] {
+      if (const auto self = weak.lock()) self->pump();
+    });
+  });
+  return stream;
+}
+
+// All vectors are one answer, so nothing is sent before the last one.
+void EngineSession::embed() {
+  auto request = parse_embed_json(body_);
+  if (!request) return refuse(request.error());
+  const std::size_t inputs = request->inputs.size();
+  const auto stream = open_stream();
+  const auto accepted = host_.backend.embed(std::move(*request), stream);
+  if (!accepted) return refuse(accepted.error());
+  stream_ = stream;
+  gathered_.emplace(inputs);
+  pump();
+}
+
+void EngineSession::gather() {
+  while (auto event = stream_->try_pop()) {
+    if (const auto* vector = std::get_if<EmbeddingEvent>(&*event)) gathered_->take(*vector);
+    const auto* end = std::get_if<EndEvent>(&*event);
+    if (end == nullptr) continue;
+    const auto body = gathered_->finish(*end);
+    stream_.reset();
+    gathered_.reset();
+    if (body) {
+      answer(200, *body);
+    } else {
+      refuse(body.error());
+    }
+    return;
   }
 }
 
 void EngineSession::generate() {
   auto request = parse_request_json(body_);
   if (!request) return refuse(request.error());
-  const auto stream = std::make_shared<GenerationStream>();
-  stream->on_wake_reader([&io = io_, weak = weak_from_this()] {
-    boost::asio::post(io, [weak] {
-      if (const auto self = weak.lock()) self->pump();
-    });
-  });
+  const auto stream = open_stream();
   const auto accepted = host_.backend.generate(std::move(*request), stream);
   if (!accepted) return refuse(accepted.error());
   stream_ = stream;
@@ -128,6 +165,11 @@ void EngineSession::generate() {
 }
 
 void EngineSession::pump() {
+  if (gathered_) {
+    gather();
+    flush();
+    return;
+  }
   std::string json;
   std::string block;
   while (stream_ != nullptr && out_.size() + block.size() < kUnsentMax) {

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "backend/backend.h"
+#include "backend/isolated/embed_json.h"
 #include "wire/http_body.h"
 #include "wire/http_head.h"
 
@@ -39,7 +40,10 @@ class EngineSession : public std::enable_shared_from_this<EngineSession> {
   bool take(std::string_view& bytes);  // false: the connection is of no more use
   void dispatch();
   void generate();
+  void embed();
+  std::shared_ptr<GenerationStream> open_stream();
   void pump();
+  void gather();  // what an embedding has made so far
   void answer(unsigned status, std::string_view body);
   void refuse(const Error& error);
   void flush();
@@ -53,6 +57,7 @@ class EngineSession : public std::enable_shared_from_this<EngineSession> {
   std::optional<wire::BodyDecoder> body_decoder_;
   std::string body_;
   std::shared_ptr<GenerationStream> stream_;  // while a generation runs
+  std::optional<GatheredVectors> gathered_;   // while it is an embedding
   std::string out_;                           // to be written
   std::string writing_;                       // being written
   bool closing_ = false;                      // once what is to be written has been

@@ -81,6 +81,9 @@ struct Append {
                    kReasons[static_cast<std::size_t>(choice.reason)]);
   }
 
+  // Not part of a stream: embed_json.h.
+  void operator()(const EmbeddingEvent&) const {}
+
   void operator()(const EndEvent& end) const {
     fmt::format_to(std::back_inserter(out),
                    R"({{"end":"{}","usage":[{},{},{}],"timings_ns":[{},{},{}],"seed":{})",

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/isolated/embed_json.h"
 #include "backend/isolated/event_json.h"
 #include "backend/isolated/request_json.h"
 #include "wire/fields.h"
@@ -45,8 +46,10 @@ class IsolatedReader final : public ChunkReader {
 
 }  // namespace
 
-Capabilities IsolatedWire::capabilities(const WireModel&) const {
+Capabilities IsolatedWire::capabilities(const WireModel& model) const {
   Capabilities c;
+  c.generation = model.generates ? Support::Yes : Support::No;
+  c.embeddings = model.embeds ? Support::Yes : Support::No;
   c.token_prompts = Support::Yes;
   c.text_prompts = Support::Yes;
   c.logprobs = Support::Yes;
@@ -82,6 +85,14 @@ std::unique_ptr<ChunkReader> IsolatedWire::reader(const WireRequest& ask,
       EventBounds{.vocabulary = model.vocab_size(),
                   .choices = ask.choices,
                   .top_max = static_cast<std::size_t>(std::max(ask.request.logprobs, 0))});
+}
+
+Result<UpstreamRequest> IsolatedWire::embed_call(std::span<const EmbedInput> inputs,
+                                                 const WireModel&) const {
+  UpstreamRequest call;
+  call.path = "/embed";
+  MINERVA_ASSIGN(call.body, embed_json(inputs));
+  return call;
 }
 
 Error IsolatedWire::refusal(const UpstreamEnd& end) const {
@@ -130,6 +141,12 @@ Result<void> IsolatedWire::inspect(Upstream& upstream, WireModel& model, Duratio
   }
   MINERVA_ASSIGN(model.context_size,
                  wire::bounded<std::size_t>(*context, "context_size", {1, std::size_t{1} << 40U}));
+  if (const Json* said = wire::find(value, "generates")) {
+    MINERVA_ASSIGN(model.generates, wire::boolean(*said, "generates"));
+  }
+  if (const Json* said = wire::find(value, "embeds")) {
+    MINERVA_ASSIGN(model.embeds, wire::boolean(*said, "embeds"));
+  }
   return {};
 }
 

@@ -18,11 +18,13 @@ class IsolatedWire final : public EngineWire {
                                         const WireModel& model) const override;
   std::unique_ptr<ChunkReader> reader(const WireRequest& ask,
                                       const WireModel& model) const override;
+  Result<UpstreamRequest> embed_call(std::span<const EmbedInput> inputs,
+                                     const WireModel& model) const override;
   Error refusal(const UpstreamEnd& end) const override;
   EngineHealth read_health(const UpstreamEnd& end) const override;
   LoadProgress load_progress(const UpstreamEnd& end) const override;
   std::optional<Error> load_failure(const UpstreamEnd& end) const override;
-  // Learns the context that it chose.
+  // Learns the context that it chose, and what it can make.
   Result<void> inspect(Upstream& upstream, WireModel& model, Duration time_max) const override;
 
   static constexpr std::uint32_t kChoicesMax = 16;  // of the native backend

@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "backend/native/loaded_model.h"
 #include "backend/native/native_sink.h"
 #include "base/log.h"
 #include "base/rng.h"
@@ -58,16 +59,20 @@ bool memory_allows(std::uint64_t bytes) {
 
 }  // namespace
 
-// A loaded model. Destroyed from the back: the batcher's thread ends before what it uses goes.
-struct NativeBackend::Loaded {
-  std::string name;
-  std::shared_ptr<const text::Tokenizer> tokenizer;
-  std::shared_ptr<const engine::Model> model;
-  std::unique_ptr<engine::KvPool> kv;
-  std::size_t context = 0;
-  std::uint64_t work_bytes = 0;
-  std::unique_ptr<engine::Batcher> batcher;
-};
+Result<void> check_memory(const formats::GgufFile& file, std::uint64_t packed) {
+  const std::uint64_t available = memory_info().available_bytes;
+  if (packed <= available) return {};
+  return fail(ErrorCode::OutOfMemory,
+              fmt::format("{} needs {} MiB for its weights; {} MiB are free", file.path(),
+                          packed >> 20, available >> 20));
+}
+
+Result<void> check_vocabulary(const text::Tokenizer& tokenizer, std::size_t rows) {
+  if (tokenizer.vocab_size() <= rows) return {};
+  return fail(ErrorCode::InvalidModel,
+              fmt::format("the vocabulary has {} tokens and token_embd.weight {} rows",
+                          tokenizer.vocab_size(), rows));
+}
 
 Result<std::size_t> choose_context(const engine::ModelConfig& config, std::size_t asked,
                                    std::size_t configured, std::uint64_t kv_bytes) {
@@ -127,34 +132,39 @@ Result<void> NativeBackend::load_model(const ModelSpec& spec, std::size_t contex
   load_total_ = 0;
   MINERVA_ASSIGN(auto file, formats::GgufFile::open(spec.path));
   for (const std::string& warning : file->warnings()) log_warning("{}: {}", spec.path, warning);
-  const std::uint64_t available = memory_info().available_bytes;
-  const std::uint64_t packed = engine::Model::packed_bytes(*file, options_.numerics);
-  if (packed > available) {
-    return fail(ErrorCode::OutOfMemory,
-                fmt::format("{} needs {} MiB for its weights; {} MiB are free", spec.path,
-                            packed >> 20, available >> 20));
-  }
-
-  auto next = std::make_shared<Loaded>();
-  next->name = spec.name;
+  MINERVA_ASSIGN(const std::string_view architecture, file->get_string("general.architecture"));
+  std::shared_ptr<const text::Tokenizer> tokenizer;
   if (options_.vocabulary) {
-    MINERVA_ASSIGN(next->tokenizer, options_.vocabulary(spec));
+    MINERVA_ASSIGN(tokenizer, options_.vocabulary(spec));
   } else {
-    MINERVA_ASSIGN(next->tokenizer, text::Tokenizer::from_gguf(*file));
+    MINERVA_ASSIGN(tokenizer, text::Tokenizer::from_gguf(*file));
   }
-  MINERVA_ASSIGN(next->model, engine::Model::load(file, options_.numerics, pool_,
-                                                  [this](std::uint64_t done, std::uint64_t total) {
-                                                    load_total_ = total;
-                                                    raise(load_done_, done);
-                                                    if (options_.progress)
-                                                      options_.progress(done, total);
-                                                  }));
+  const engine::WeightLoader::Progress progress = [this](std::uint64_t done, std::uint64_t total) {
+    load_total_ = total;
+    raise(load_done_, done);
+    if (options_.progress) options_.progress(done, total);
+  };
+  MINERVA_ASSIGN(auto next, engine::is_encoder(architecture)
+                                ? load_encoder(file, std::move(tokenizer), context_size, progress)
+                                : load_decoder(file, std::move(tokenizer), context_size, progress));
+  next->name = spec.name;
+  const std::lock_guard lock(mutex_);
+  loaded_ = std::move(next);
+  ++loads_;
+  return {};
+}
+
+Result<std::shared_ptr<NativeBackend::Loaded>> NativeBackend::load_decoder(
+    std::shared_ptr<const formats::GgufFile> file, std::shared_ptr<const text::Tokenizer> tokenizer,
+    std::size_t context_size, const engine::WeightLoader::Progress& progress) const {
+  MINERVA_TRY(check_memory(*file, engine::Model::packed_bytes(*file, options_.numerics)));
+  auto next = std::make_shared<Loaded>();
+  next->tokenizer = std::move(tokenizer);
+  MINERVA_ASSIGN(next->model, engine::Model::load(file, options_.numerics, pool_, progress));
   const engine::ModelConfig& config = next->model->config();
-  if (next->tokenizer->vocab_size() > config.vocabulary) {
-    return fail(ErrorCode::InvalidModel,
-                fmt::format("the vocabulary has {} tokens and token_embd.weight {} rows",
-                            next->tokenizer->vocab_size(), config.vocabulary));
-  }
+  MINERVA_TRY(check_vocabulary(*next->tokenizer, config.vocabulary));
+  next->pooling = decoder_pooling(*file, config.architecture);
+  MINERVA_ASSIGN(next->normalize, engine::read_normalize(*file, config.architecture));
 
   const std::uint64_t kv_free = free_bytes_for_kv(options_);
   MINERVA_ASSIGN(next->context,
@@ -186,10 +196,7 @@ Result<void> NativeBackend::load_model(const ModelSpec& spec, std::size_t contex
   next->batcher =
       std::make_unique<engine::Batcher>(std::move(decoder), *next->kv, std::move(scheduler),
                                         kernels_, std::move(batching), clock_, metrics_);
-  const std::lock_guard lock(mutex_);
-  loaded_ = std::move(next);
-  ++loads_;
-  return {};
+  return next;
 }
 
 Result<void> NativeBackend::unload_model() {
@@ -200,7 +207,7 @@ Result<void> NativeBackend::unload_model() {
     old = std::move(loaded_);
     if (old != nullptr) ++loads_;
   }
-  if (old != nullptr) old->batcher->stop();
+  if (old != nullptr) old->stop();
   return {};
 }
 
@@ -257,6 +264,9 @@ Result<void> NativeBackend::generate(GenerateRequest request,
                                      std::shared_ptr<GenerationStream> stream) {
   const auto now = loaded();
   if (now == nullptr) return fail(ErrorCode::Unavailable, "no model is loaded");
+  if (now->encodes()) {
+    return fail(ErrorCode::Unsupported, "this model makes embeddings and no text", "model");
+  }
   if (request.n == 0 || request.n > kChoicesMax) {
     return fail(ErrorCode::InvalidArgument,
                 fmt::format("n is {}, but must be 1 to {}", request.n, kChoicesMax), "n");
@@ -309,7 +319,7 @@ Result<std::string> NativeBackend::detokenize(std::span<const TokenId> tokens) c
 void NativeBackend::stop(Duration grace) {
   const TimePoint end = clock_.now() + grace;
   while (const auto now = loaded()) {
-    if (now->batcher->active() == 0 || clock_.now() >= end) break;
+    if (now->active() == 0 || clock_.now() >= end) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   kill();
@@ -320,7 +330,7 @@ void NativeBackend::kill() { static_cast<void>(unload_model()); }
 Probe NativeBackend::probe() const {
   const auto now = loaded();
   if (now == nullptr) return {Health::Stopped, "no model is loaded"};
-  if (!now->model->intact()) return {Health::Failed, "the model's file was cut short"};
+  if (!now->intact()) return {Health::Failed, "the model's file was cut short"};
   return {Health::Ready, ""};
 }
 
@@ -328,6 +338,12 @@ ResourceUsage NativeBackend::usage() const {
   ResourceUsage usage;
   const auto now = loaded();
   if (now == nullptr) return usage;
+  if (now->encodes()) {
+    usage.mapped_bytes = now->encoder->mapped_bytes();
+    usage.memory.push_back(
+        {"cpu", now->encoder->weight_bytes() + usage.mapped_bytes + now->work_bytes});
+    return usage;
+  }
   usage.mapped_bytes = now->model->mapped_bytes();
   usage.memory.push_back({"cpu", now->model->weight_bytes() + usage.mapped_bytes +
                                      now->kv->touched_bytes() + now->work_bytes});
@@ -337,29 +353,43 @@ ResourceUsage NativeBackend::usage() const {
 Activity NativeBackend::activity() const {
   const auto now = loaded();
   if (now == nullptr) return {};
+  if (now->encodes()) {
+    return {now->encodings->steps(), now->encodings->tokens(), now->encodings->active()};
+  }
   return {now->batcher->steps(), now->batcher->tokens(), now->batcher->active()};
 }
 
 Capabilities NativeBackend::capabilities() const {
+  const auto now = loaded();
+  Capabilities c = native_capabilities(now != nullptr && now->encodes());
+  // As the file says it, once it was read.
+  if (now != nullptr && !now->encodes() && !now->pooling) c.embeddings = Support::No;
+  const std::lock_guard lock(mutex_);
+  c.version = loads_ + 1;
+  return c;
+}
+
+Capabilities native_capabilities(bool encoder) {
   Capabilities c;
-  {
-    const std::lock_guard lock(mutex_);
-    c.version = loads_ + 1;
-  }
   c.token_prompts = Support::Yes;
   c.text_prompts = Support::Yes;
+  c.load_invariant = Support::Yes;
+  c.embeddings = Support::Yes;
+  c.tokenize = Support::Yes;
+  if (encoder) {
+    c.generation = Support::No;
+    return c;
+  }
   c.logprobs = Support::Yes;
   c.logit_bias = Support::Yes;
   c.seed = Support::Yes;
-  c.load_invariant = Support::Yes;
-  c.tokenize = Support::Yes;
   c.choices_max = kChoicesMax;
   return c;
 }
 
 std::size_t NativeBackend::kv_pages_used() const {
   const auto now = loaded();
-  return now == nullptr ? 0 : now->kv->used_pages();
+  return now == nullptr || now->encodes() ? 0 : now->kv->used_pages();
 }
 
 }  // namespace minerva::backend

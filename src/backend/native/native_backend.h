@@ -53,6 +53,7 @@ class NativeBackend final : public InferenceBackend {
   unsigned thread_count() const override;
 
   Result<void> generate(GenerateRequest request, std::shared_ptr<GenerationStream> stream) override;
+  Result<void> embed(EmbedRequest request, std::shared_ptr<GenerationStream> stream) override;
   Result<std::vector<TokenId>> tokenize(std::string_view text,
                                         TokenizeOptions options) const override;
   Result<std::string> detokenize(std::span<const TokenId> tokens) const override;
@@ -73,6 +74,14 @@ class NativeBackend final : public InferenceBackend {
  private:
   struct Loaded;
   std::shared_ptr<Loaded> loaded() const;
+  Result<std::shared_ptr<Loaded>> load_decoder(
+      std::shared_ptr<const formats::GgufFile> file,
+      std::shared_ptr<const text::Tokenizer> tokenizer, std::size_t context_size,
+      const engine::WeightLoader::Progress& progress) const;
+  Result<std::shared_ptr<Loaded>> load_encoder(
+      std::shared_ptr<const formats::GgufFile> file,
+      std::shared_ptr<const text::Tokenizer> tokenizer, std::size_t context_size,
+      const engine::WeightLoader::Progress& progress) const;
   Result<std::vector<TokenId>> prompt_tokens(const Loaded& loaded,
                                              const GenerateRequest& request) const;
 
@@ -88,6 +97,9 @@ class NativeBackend final : public InferenceBackend {
   std::atomic<std::uint64_t> load_done_ = 0;  // bytes, of the last load
   std::atomic<std::uint64_t> load_total_ = 0;
 };
+
+// Of a model that is an encoder, or of any other.
+Capabilities native_capabilities(bool encoder);
 
 // The context that a load gets: what is asked for, or the least of the model's own, the configured
 // and what `kv_bytes` hold. More than the model was trained for, or than memory holds, is refused.

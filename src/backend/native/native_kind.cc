@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "backend/native/loaded_model.h"
 #include "engine/decoder.h"
+#include "engine/encoder.h"
 #include "engine/kv_cache.h"
 #include "engine/model.h"
 #include "engine/model_config.h"
@@ -23,6 +25,22 @@ constexpr std::uint64_t kUnknownBytes = std::uint64_t{64} << 20;
 // The context shrinks down to here before a model is refused; it is a short question and answer.
 constexpr std::size_t kLeastContext = 256;
 
+// Scratch space is reckoned for so many threads.
+constexpr unsigned kThreadsGuess = 16;
+
+Result<MemoryNeed> encoder_need(const formats::GgufFile& file, std::size_t context_size,
+                                const NativeOptions& options) {
+  MINERVA_ASSIGN(const engine::EncoderConfig config, engine::read_encoder_config(file));
+  std::size_t context = context_size != 0 ? context_size : config.trained_context;
+  context = std::min(context, config.trained_context);
+  MemoryNeed need;
+  need.weights_bytes = engine::EncoderModel::packed_bytes(file, options.numerics);
+  need.overhead_bytes =
+      engine::Encoder::work_bytes(config, std::max(kEncoderStepTokens, context), kThreadsGuess) +
+      config.vocabulary * kBytesOfWord + kThreadBytes;
+  return need;
+}
+
 }  // namespace
 
 std::optional<std::string> native_objection(const ModelSpec& spec) {
@@ -32,8 +50,10 @@ std::optional<std::string> native_objection(const ModelSpec& spec) {
   if (spec.mmproj_path) return "takes no vision projector";
   if (!spec.adapter_paths.empty()) return "takes no adapters";
   const auto known = engine::supported_architectures();
-  if (!spec.architecture.empty() && std::ranges::find(known, spec.architecture) == known.end()) {
-    return fmt::format("runs {}, and this model is {}", fmt::join(known, ", "), spec.architecture);
+  if (!spec.architecture.empty() && !engine::is_encoder(spec.architecture) &&
+      std::ranges::find(known, spec.architecture) == known.end()) {
+    return fmt::format("runs {}, {}, and this model is {}", fmt::join(known, ", "),
+                       fmt::join(engine::encoder_architectures(), ", "), spec.architecture);
   }
   return std::nullopt;
 }
@@ -41,6 +61,8 @@ std::optional<std::string> native_objection(const ModelSpec& spec) {
 Result<MemoryNeed> native_memory_need(const ModelSpec& spec, std::size_t context_size,
                                       const NativeOptions& options) {
   MINERVA_ASSIGN(const auto file, formats::GgufFile::open(spec.path));
+  MINERVA_ASSIGN(const std::string_view architecture, file->get_string("general.architecture"));
+  if (engine::is_encoder(architecture)) return encoder_need(*file, context_size, options);
   MINERVA_ASSIGN(const engine::ModelConfig config, engine::read_config(*file));
   const engine::KvLayout layout(config);
   std::size_t context = context_size != 0 ? context_size : config.trained_context;
@@ -82,8 +104,8 @@ std::optional<std::string> NativeKind::objection(const ModelSpec& spec) const {
   return native_objection(spec);
 }
 
-Capabilities NativeKind::capabilities(const ModelSpec&) const {
-  return NativeBackend(options_, pool_, kernels_, clock_, metrics_).capabilities();
+Capabilities NativeKind::capabilities(const ModelSpec& spec) const {
+  return native_capabilities(engine::is_encoder(spec.architecture));
 }
 
 MemoryNeed NativeKind::memory_need(const ModelSpec& spec, std::size_t context_size) const {

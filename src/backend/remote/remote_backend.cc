@@ -178,6 +178,14 @@ Result<void> RemoteBackend::generate(GenerateRequest request,
       ->begin();
 }
 
+Result<void> RemoteBackend::embed(EmbedRequest request, std::shared_ptr<GenerationStream> stream) {
+  if (!is_loaded()) {
+    return fail(Error{ErrorCode::Unavailable, "no model is loaded", {}, name_});
+  }
+  return std::make_shared<RemoteRun>(pool_, name_, std::move(request), std::move(stream), clock_)
+      ->begin();
+}
+
 Result<std::vector<TokenId>> RemoteBackend::tokenize(std::string_view, TokenizeOptions) const {
   return fail(ErrorCode::Unsupported, "which tokens a remote model has is not known here");
 }

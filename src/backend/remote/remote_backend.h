@@ -41,6 +41,7 @@ class RemoteBackend final : public InferenceBackend {
   std::size_t context_size() const override { return 0; }  // not ours to know
   unsigned thread_count() const override { return 1; }
   Result<void> generate(GenerateRequest request, std::shared_ptr<GenerationStream> stream) override;
+  Result<void> embed(EmbedRequest request, std::shared_ptr<GenerationStream> stream) override;
   Result<std::vector<TokenId>> tokenize(std::string_view text,
                                         TokenizeOptions options) const override;
   Result<std::string> detokenize(std::span<const TokenId> tokens) const override;

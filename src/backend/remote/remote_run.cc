@@ -12,16 +12,27 @@ namespace {
 // Events that a server may give before its client has taken them; then it is paused.
 constexpr std::size_t kAhead = 64;
 
+std::uint64_t hash_of(const RemoteRun::Request& request) {
+  if (const auto* generate = std::get_if<GenerateRequest>(&request)) return prompt_hash(*generate);
+  // Of what is embedded nothing is kept, so any server is as good as another.
+  GenerateRequest like;
+  const auto& inputs = std::get<EmbedRequest>(request).inputs;
+  if (!inputs.empty()) {
+    std::visit([&](const auto& first) { like.prompt.emplace_back(first); }, inputs.front());
+  }
+  return prompt_hash(like);
+}
+
 }  // namespace
 
-RemoteRun::RemoteRun(std::shared_ptr<RemotePool> pool, std::string name, GenerateRequest request,
+RemoteRun::RemoteRun(std::shared_ptr<RemotePool> pool, std::string name, Request request,
                      std::shared_ptr<GenerationStream> client, const Clock& clock)
     : pool_(std::move(pool)),
       name_(std::move(name)),
       request_(std::move(request)),
       client_(std::move(client)),
       clock_(clock),
-      hash_(prompt_hash(request_)),
+      hash_(hash_of(request_)),
       tried_(pool_->backends.size()) {}
 
 Result<void> RemoteRun::begin() {
@@ -54,7 +65,7 @@ Result<void> RemoteRun::begin_on_next() {
     stream_->on_wake_reader([weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->pump();
     });
-    auto taken = pool_->backends[replica_]->generate(request_, stream_);
+    auto taken = hand_to(*pool_->backends[replica_]);
     if (taken) return {};
     const std::lock_guard lock(pool_->mutex);
     if (!worth_another(taken.error())) {
@@ -63,6 +74,17 @@ Result<void> RemoteRun::begin_on_next() {
     }
     pool_->replicas.failed(replica_, clock_.now());
   }
+}
+
+Result<void> RemoteRun::hand_to(InferenceBackend& replica) {
+  if (const auto* embed = std::get_if<EmbedRequest>(&request_)) {
+    return replica.embed(*embed, stream_);
+  }
+  return replica.generate(std::get<GenerateRequest>(request_), stream_);
+}
+
+std::optional<TimePoint> RemoteRun::deadline() const {
+  return std::visit([](const auto& request) { return request.deadline; }, request_);
 }
 
 // What another server may do better.
@@ -74,7 +96,7 @@ bool RemoteRun::worth_another(const Error& error) const {
     case ErrorCode::Io:
       return true;
     case ErrorCode::Timeout:  // the server's silence; not the request's own time, nor a slow reader
-      return !client_->paused() && !(request_.deadline && clock_.now() >= *request_.deadline);
+      return !client_->paused() && !(deadline() && clock_.now() >= *deadline());
     default:
       return false;
   }

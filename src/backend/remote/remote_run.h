@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "backend/remote/remote_backend.h"
@@ -15,7 +17,8 @@ namespace minerva::backend {
 
 class RemoteRun : public std::enable_shared_from_this<RemoteRun> {
  public:
-  RemoteRun(std::shared_ptr<RemotePool> pool, std::string name, GenerateRequest request,
+  using Request = std::variant<GenerateRequest, EmbedRequest>;
+  RemoteRun(std::shared_ptr<RemotePool> pool, std::string name, Request request,
             std::shared_ptr<GenerationStream> client, const Clock& clock);
 
   // Refuses what no replica would do, and when none may be asked.
@@ -25,6 +28,8 @@ class RemoteRun : public std::enable_shared_from_this<RemoteRun> {
   Result<void> begin_on_next();
   void pump();
   void pump_until_quiet();
+  Result<void> hand_to(InferenceBackend& replica);
+  std::optional<TimePoint> deadline() const;
   bool worth_another(const Error& error) const;
   bool step();  // false: nothing to do now
   bool take(GenerationEvent event);
@@ -33,7 +38,7 @@ class RemoteRun : public std::enable_shared_from_this<RemoteRun> {
 
   const std::shared_ptr<RemotePool> pool_;
   const std::string name_;
-  const GenerateRequest request_;
+  const Request request_;
   const std::shared_ptr<GenerationStream> client_;
   const Clock& clock_;
   const std::uint64_t hash_;

@@ -68,6 +68,7 @@ Capabilities RemoteWire::capabilities(const WireModel&) const {
   if (mode_ != RemoteMode::Completions) c.chat_only = Support::Yes;
   if (mode_ != RemoteMode::Chat) c.text_prompts = Support::Yes;
   c.seed = Support::BestEffort;
+  c.embeddings = Support::BestEffort;  // which of its models make them is not known
   c.choices_max = 16;
   return c;
 }
@@ -107,6 +108,24 @@ Result<UpstreamRequest> RemoteWire::generate_call(const WireRequest& ask,
 
 std::unique_ptr<ChunkReader> RemoteWire::reader(const WireRequest&, const WireModel&) const {
   return std::make_unique<OpenAiReader>(name_, "the server");
+}
+
+Result<UpstreamRequest> RemoteWire::embed_call(std::span<const EmbedInput> inputs,
+                                               const WireModel& model) const {
+  Json texts = Json::array();
+  for (const EmbedInput& input : inputs) {
+    const auto* text = std::get_if<std::string>(&input);
+    if (text == nullptr) return unable("token ids", "which tokens it has is not known");
+    if (text->empty() || !utf8_valid(*text)) {
+      return fail(ErrorCode::InvalidArgument, "an input is empty or not valid UTF-8", "input");
+    }
+    texts.push_back(*text);
+  }
+  UpstreamRequest request;
+  request.path = "/embeddings";
+  request.body = wire::dump_json(
+      {{"model", model.name}, {"input", std::move(texts)}, {"encoding_format", "float"}});
+  return request;
 }
 
 EngineHealth RemoteWire::read_health(const UpstreamEnd& end) const {

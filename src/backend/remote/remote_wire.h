@@ -24,6 +24,8 @@ class RemoteWire final : public EngineWire {
                                         const WireModel& model) const override;
   std::unique_ptr<ChunkReader> reader(const WireRequest& ask,
                                       const WireModel& model) const override;
+  Result<UpstreamRequest> embed_call(std::span<const EmbedInput> inputs,
+                                     const WireModel& model) const override;
   // The one path that every such server has.
   std::string_view health_path() const override { return "/models"; }
   EngineHealth read_health(const UpstreamEnd& end) const override;

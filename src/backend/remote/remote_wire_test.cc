@@ -88,6 +88,22 @@ TEST_F(RemoteWireTest, WhatWouldBeIgnoredIsRefused) {
   EXPECT_EQ(body["ignore_eos"], true);
 }
 
+TEST_F(RemoteWireTest, TextsAreAskedForTheirVectors) {
+  WireModel model;
+  model.name = "their-model";
+  const std::vector<EmbedInput> texts = {std::string("a"), std::string("b")};
+  const auto call = wire_.embed_call(texts, model);
+  ASSERT_TRUE(call) << call.error().message;
+  EXPECT_EQ(call->path, "/embeddings");
+  const Json body = *wire::parse_json(call->body);
+  EXPECT_EQ(body["model"], "their-model");
+  EXPECT_EQ(body["input"], Json({"a", "b"}));
+  const std::vector<EmbedInput> ids = {std::vector<TokenId>{1}};
+  EXPECT_EQ(wire_.embed_call(ids, model).error().param, "token ids");
+  const std::vector<EmbedInput> empty = {std::string()};
+  EXPECT_FALSE(wire_.embed_call(empty, model));
+}
+
 TEST_F(RemoteWireTest, AModeClosesTheOtherRoute) {
   const RemoteWire chat_only("remote:x", RemoteMode::Chat);
   EXPECT_EQ(chat_only.capabilities({}).text_prompts, Support::No);
