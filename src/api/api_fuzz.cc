@@ -1,9 +1,10 @@
-// Any body, to either endpoint: a Call or an error that becomes a 4xx answer; never an exception,
+// Any body, to any endpoint: a Call or an error that becomes a 4xx answer; never an exception,
 // and never the 500 that parse() turns one into.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
+#include "api/openai/embeddings.h"
 #include "api/openai/error_answer.h"
 #include "api/openai/parse.h"
 #include "base/check.h"
@@ -29,6 +30,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       MINERVA_CHECK(answer.status >= 400 && answer.status < 500);
       MINERVA_CHECK(wire::check_json(answer.body).has_value());
     }
+  }
+  auto embeddings = api::openai::parse_embeddings(body, context);
+  if (embeddings) {
+    embeddings->encoder->on_delta(serve::EmbeddingDelta{0, {1.5F}});
+    embeddings->encoder->on_delta(serve::EndDelta{});
+    MINERVA_CHECK(wire::check_json(embeddings->encoder->finish()).has_value());
+  } else {
+    const auto answer = api::openai::error_answer(embeddings.error());
+    MINERVA_CHECK(answer.status >= 400 && answer.status < 500);
   }
   return 0;
 }

@@ -46,7 +46,8 @@ std::string_view support_name(Support support) {
 
 Json capabilities_json(const backend::Capabilities& can) {
   Json out = Json::object();
-  const std::pair<const char*, Support> rows[] = {{"token_prompts", can.token_prompts},
+  const std::pair<const char*, Support> rows[] = {{"generation", can.generation},
+                                                  {"token_prompts", can.token_prompts},
                                                   {"text_prompts", can.text_prompts},
                                                   {"chat_only", can.chat_only},
                                                   {"constraints", can.constraints},

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "api/dialect.h"
+#include "api/openai/embeddings.h"
 #include "api/openai/parse.h"
 #include "base/log.h"
 #include "base/result.h"
@@ -31,8 +32,20 @@ struct Started {
 // serve counts what it is asked for; what does not get so far is counted here.
 void count_rejected(Metrics& metrics) { metrics.add(Metric::RequestsTotal, 1, "rejected"); }
 
+Result<Started> start_embedding(serve::Service& service, Metrics& metrics, const std::string& body,
+                                const api::CallContext& context) {
+  auto call = api::openai::parse_embeddings(body, context);
+  if (!call) {
+    count_rejected(metrics);
+    return fail(std::move(call).error());
+  }
+  MINERVA_ASSIGN(auto generation, service.embed(std::move(call->request)));
+  return Started{std::move(call->encoder), std::move(call->ignored), std::move(generation)};
+}
+
 Result<Started> start(serve::Service& service, Metrics& metrics, Endpoint endpoint,
                       const std::string& body, const api::CallContext& context) {
+  if (endpoint == Endpoint::Embeddings) return start_embedding(service, metrics, body, context);
   auto call = endpoint == Endpoint::ChatCompletions
                   ? api::openai::parse_chat_completion(body, context)
                   : api::openai::parse_completion(body, context);

@@ -1,5 +1,5 @@
-// The answer to a prompt: starts the generation on the pool and writes what comes of it, streamed
-// or at once. Private to the room.
+// The answer to a prompt, or to texts that are to be embedded: starts the generation on the pool
+// and writes what comes of it, streamed or at once. Private to the room.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -46,6 +46,40 @@ TEST(GenerationAnswer, Whole) {
   EXPECT_EQ(server.service.request(0).model, "fake");
 }
 
+TEST(GenerationAnswer, Embeddings) {
+  TestServer server;
+  RawClient client = server.connect();
+  client.send(post("/v1/embeddings", R"({"model":"m","input":["a","b"],"odd":1})"));
+  const Parsed answer = next_response(client);
+  EXPECT_EQ(answer.head.status, 200u);
+  EXPECT_EQ(answer.head.find("content-type"), "application/json");
+  EXPECT_EQ(answer.head.find("x-minerva-backend"), "fake");
+  EXPECT_EQ(answer.head.find("x-minerva-ignored"), "odd");
+  EXPECT_NE(answer.body.find(R"({"object":"embedding","index":1,"embedding":[1,0.5]})"),
+            std::string::npos)
+      << answer.body;
+  EXPECT_EQ(server.service.embedded(0).client_id, "127.0.0.1");
+
+  client.send(post("/v1/embeddings", R"({"model":"m"})"));
+  const Parsed refused = next_response(client);
+  EXPECT_EQ(refused.head.status, 400u);
+  EXPECT_NE(refused.body.find(R"("param":"input")"), std::string::npos) << refused.body;
+}
+
+TEST(GenerationAnswer, AClientThatLeavesEndsItsEmbeddings) {
+  TestServer server([](ServerOptions&, FakeService& service) {
+    service.on_embed = [](const serve::EmbeddingRequest&, FakeAnswer&) {
+      return std::optional<Error>();
+    };
+  });
+  {
+    RawClient client = server.connect();
+    client.send(post("/v1/embeddings", R"({"input":"a"})"));
+    ASSERT_NE(server.service.answer(0), nullptr);
+  }
+  EXPECT_TRUE(server.service.answer(0)->wait_cancelled());
+}
+
 TEST(GenerationAnswer, Streamed) {
   TestServer server;
   RawClient client = server.connect();

@@ -9,7 +9,7 @@
 namespace minerva::http {
 namespace {
 
-constexpr std::array<Route, 14> kRoutes = {{
+constexpr std::array<Route, 15> kRoutes = {{
     {"/", false, "GET", Endpoint::Root, false},
     {"/health", false, "GET", Endpoint::Health, false},
     {"/ready", false, "GET", Endpoint::Ready, false},
@@ -24,6 +24,7 @@ constexpr std::array<Route, 14> kRoutes = {{
     {"/v1/route", false, "POST", Endpoint::Route, true},
     {"/v1/chat/completions", false, "POST", Endpoint::ChatCompletions, true},
     {"/v1/completions", false, "POST", Endpoint::Completions, true},
+    {"/v1/embeddings", false, "POST", Endpoint::Embeddings, true},
 }};
 
 bool path_matches(const Route& route, std::string_view path) {

@@ -27,6 +27,7 @@ enum class Endpoint : std::uint8_t {
   Unload,
   ChatCompletions,
   Completions,
+  Embeddings,
 };
 
 struct Route {

@@ -208,6 +208,7 @@ asio::awaitable<bool> Session::dispatch(const Match& match, Exchange& exchange, 
       co_return co_await answer_load(exchange, match.route->endpoint, std::move(body));
     case Endpoint::ChatCompletions:
     case Endpoint::Completions:
+    case Endpoint::Embeddings:
       co_return co_await answer_generation(exchange, match.route->endpoint, std::move(body));
   }
   co_return false;

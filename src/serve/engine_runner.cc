@@ -102,10 +102,11 @@ void EngineRunner::probe(Duration time_max, std::function<void(bool)> done) {
   });
 }
 
-Result<void> EngineRunner::one_token(backend::InferenceBackend& engine, Duration time_max) const {
+Result<void> EngineRunner::ask_for_token(
+    backend::InferenceBackend& engine, const backend::Capabilities& can,
+    const std::shared_ptr<backend::GenerationStream>& stream) const {
   backend::GenerateRequest request;
   request.id = "self-test";
-  const backend::Capabilities can = engine.capabilities();
   if (can.token_prompts != backend::Support::No) {
     request.prompt.emplace_back(std::vector<TokenId>{options_.self_test_token});
   } else if (can.text_prompts != backend::Support::No) {
@@ -117,8 +118,23 @@ Result<void> EngineRunner::one_token(backend::InferenceBackend& engine, Duration
   request.sampling.temperature = 0;
   request.max_tokens = 1;
   request.ignore_end_of_generation = true;
+  return engine.generate(std::move(request), stream);
+}
+
+Result<void> EngineRunner::ask_for_vector(
+    backend::InferenceBackend& engine,
+    const std::shared_ptr<backend::GenerationStream>& stream) const {
+  backend::EmbedRequest request;
+  request.id = "self-test";
+  request.inputs.emplace_back(std::vector<TokenId>{options_.self_test_token});
+  return engine.embed(std::move(request), stream);
+}
+
+Result<void> EngineRunner::one_token(backend::InferenceBackend& engine, Duration time_max) const {
+  const backend::Capabilities can = engine.capabilities();
   const auto stream = std::make_shared<backend::GenerationStream>();
-  MINERVA_TRY(engine.generate(std::move(request), stream));
+  MINERVA_TRY(can.generation == backend::Support::No ? ask_for_vector(engine, stream)
+                                                     : ask_for_token(engine, can, stream));
   const TimePoint give_up = clock_.now() + time_max;
   while (clock_.now() < give_up) {
     const auto event = stream->pop_for(kLookEvery);

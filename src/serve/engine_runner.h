@@ -43,6 +43,11 @@ class EngineRunner : public std::enable_shared_from_this<EngineRunner> {
 
  private:
   Result<void> load_now();
+  Result<void> ask_for_token(backend::InferenceBackend& engine, const backend::Capabilities& can,
+                             const std::shared_ptr<backend::GenerationStream>& stream) const;
+  Result<void> ask_for_vector(backend::InferenceBackend& engine,
+                              const std::shared_ptr<backend::GenerationStream>& stream) const;
+  // Or the vector of one, where the model makes no tokens.
   Result<void> one_token(backend::InferenceBackend& engine, Duration time_max) const;
 
   const RunnerOptions options_;

@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "chat/openai_json.h"
 #include "serve/request_checks.h"
-#include "serve/running_generation.h"
 
 namespace minerva::serve {
 namespace {
@@ -227,11 +226,13 @@ Result<std::unique_ptr<Generation>> LocalService::start(Request request) {
   return generation;
 }
 
-RouteAsks LocalService::asks_of(const Request& request, const Model& model) const {
+// Which engines are wished for, by the request or else as configured.
+RouteAsks LocalService::wishes(const std::optional<std::string>& backend,
+                               const std::vector<std::string>& fallback, const Model& model) const {
   RouteAsks asks;
   const ServingRules& rules = options_.rules;
-  if (request.backend) {
-    asks.backend = *request.backend;
+  if (backend) {
+    asks.backend = *backend;
     asks.backend_said_by = "the request";
   } else if (model.rules != nullptr && model.rules->backend) {
     asks.backend = *model.rules->backend;
@@ -240,12 +241,17 @@ RouteAsks LocalService::asks_of(const Request& request, const Model& model) cons
     asks.backend = rules.backend;
     asks.backend_said_by = "the configuration";
   }
-  asks.fallback = request.fallback;
+  asks.fallback = fallback;
   // A request that names its engine, and no other, wants no other.
-  if (asks.fallback.empty() && !request.backend) {
+  if (asks.fallback.empty() && !backend) {
     asks.fallback = model.rules != nullptr && !model.rules->fallback.empty() ? model.rules->fallback
                                                                              : rules.fallback;
   }
+  return asks;
+}
+
+RouteAsks LocalService::asks_of(const Request& request, const Model& model) const {
+  RouteAsks asks = wishes(request.backend, request.fallback, model);
   const auto* raw = std::get_if<RawPrompt>(&request.prompt);
   asks.raw_prompt = raw != nullptr;
   asks.token_ids = raw != nullptr && std::holds_alternative<std::vector<TokenId>>(*raw);
@@ -359,12 +365,14 @@ Result<LocalService::Prepared> LocalService::prepare(Request& request) const {
   return out;
 }
 
+std::optional<Duration> LocalService::bounded_timeout(std::optional<Duration> asked) const {
+  if (!options_.request_time_max) return asked;
+  return std::min(asked.value_or(*options_.request_time_max), *options_.request_time_max);
+}
+
 Result<std::unique_ptr<Generation>> LocalService::admit(Request request) {
   const TimePoint started = clock_.now();
-  if (options_.request_time_max) {
-    request.timeout =
-        std::min(request.timeout.value_or(*options_.request_time_max), *options_.request_time_max);
-  }
+  request.timeout = bounded_timeout(request.timeout);
   // What costs something counts from here on.
   MINERVA_TRY(check_request(request));
   MINERVA_ASSIGN(std::unique_ptr<Place> place, ledger_->enter());
@@ -388,17 +396,7 @@ std::unique_ptr<Generation> LocalService::begin(Request request, Prepared prepar
   answer.whole = request.whole;
   answer.started = started;
 
-  Job job;
-  job.ticket = loop_->next_ticket();
-  job.wait_until = started + options_.load_wait_max;
-  std::optional<TimePoint> deadline;
-  if (request.timeout) {
-    deadline = started + *request.timeout;
-    job.wait_until = std::min(job.wait_until, *deadline);
-  }
-  for (const RouteChoice& choice : plan.choices) {
-    job.chain.push_back(instance_plan(choice.candidate, prepared.model, choice.reason));
-  }
+  Job job = make_job(prepared.model, plan, started, request.timeout);
   if (const auto* conversation = std::get_if<chat::Conversation>(&request.prompt)) {
     // Written only where some engine of the chain speaks nothing else.
     const bool wanted = std::ranges::any_of(plan.choices, [&](const RouteChoice& choice) {
@@ -419,16 +417,35 @@ std::unique_ptr<Generation> LocalService::begin(Request request, Prepared prepar
   order.max_tokens = request.max_tokens;
   order.ignore_end_of_generation = request.ignore_end_of_generation;
   order.logprobs = request.logprobs;
-  order.deadline = deadline;
+  return launch(std::move(job), std::move(answer), std::move(place), request.timeout);
+}
 
+Job LocalService::make_job(const Model& model, const RoutePlan& plan, TimePoint started,
+                           std::optional<Duration> timeout) const {
+  Job job;
+  job.ticket = loop_->next_ticket();
+  job.wait_until = started + options_.load_wait_max;
+  if (timeout) job.wait_until = std::min(job.wait_until, started + *timeout);
+  for (const RouteChoice& choice : plan.choices) {
+    job.chain.push_back(instance_plan(choice.candidate, model, choice.reason));
+  }
+  return job;
+}
+
+std::unique_ptr<Generation> LocalService::launch(Job job, GenerationPlan answer,
+                                                 std::unique_ptr<Place> place,
+                                                 std::optional<Duration> timeout) {
+  std::optional<TimePoint> deadline;
+  if (timeout) deadline = answer.started + *timeout;
+  (job.embed ? job.embed->order.deadline : job.order.deadline) = deadline;
   const auto link = std::make_shared<GenerationLink>(std::move(place), loop_->teller(job.ticket));
   job.link = link;
   metrics_.add(Metric::PromptTokensTotal, static_cast<double>(answer.prompt_tokens));
   links_->add(link);
   auto generation = std::make_unique<RunningGeneration>(std::move(answer), link, clock_, metrics_);
   if (deadline) {
-    const auto id = watch_->add(
-        *deadline, [weak = std::weak_ptr<GenerationLink>(link), limit = *request.timeout] {
+    const auto id =
+        watch_->add(*deadline, [weak = std::weak_ptr<GenerationLink>(link), limit = *timeout] {
           if (const auto alive = weak.lock()) alive->stop(out_of_time(limit));
         });
     generation->on_end([watch = std::weak_ptr<DeadlineWatch>(watch_), id] {
@@ -522,7 +539,8 @@ Result<InstancePlan> LocalService::plan_load(const Model& model,
   Request request;
   request.prompt = chat::Conversation{};
   request.backend = std::move(backend);
-  const RouteAsks asks = asks_of(request, model);
+  RouteAsks asks = asks_of(request, model);
+  asks.only_load = true;
   const auto engines = candidates(model);
   MINERVA_ASSIGN(const RoutePlan plan, plan_route(asks, engines));
   return instance_plan(plan.choices.front().candidate, model, plan.choices.front().reason);

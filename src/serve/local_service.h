@@ -28,6 +28,7 @@
 #include "serve/model_rules.h"
 #include "serve/model_text.h"
 #include "serve/route.h"
+#include "serve/running_generation.h"
 #include "serve/serve_loop.h"
 #include "serve/service.h"
 #include "serve/workers.h"
@@ -72,6 +73,7 @@ class LocalService final : public Service {
   ~LocalService() override;
 
   Result<std::unique_ptr<Generation>> start(Request request) override;
+  Result<std::unique_ptr<Generation>> embed(EmbeddingRequest request) override;
   Result<RouteReport> explain_route(Request request) override;
   std::vector<ModelInfo> models() const override;
   Result<ModelInfo> model(std::string_view name) const override;
@@ -125,6 +127,18 @@ class LocalService final : public Service {
   TextKey text_key(const models::ModelEntry& entry) const;
   std::shared_ptr<const ModelText> known_text(const models::ModelEntry& entry) const;
   Result<std::shared_ptr<const ModelText>> text_of(const models::ModelEntry& entry) const;
+  // Embeddings (local_service_embed.cc).
+  Result<std::unique_ptr<Generation>> admit_embedding(EmbeddingRequest request);
+  Result<EmbedOrder> prepare_embedding(const EmbeddingRequest& request, const Model& model,
+                                       RouteAsks& asks) const;
+  // What a request for text and one for vectors have in common.
+  Job make_job(const Model& model, const RoutePlan& plan, TimePoint started,
+               std::optional<Duration> timeout) const;
+  std::unique_ptr<Generation> launch(Job job, GenerationPlan answer, std::unique_ptr<Place> place,
+                                     std::optional<Duration> timeout);
+  std::optional<Duration> bounded_timeout(std::optional<Duration> asked) const;
+  RouteAsks wishes(const std::optional<std::string>& backend,
+                   const std::vector<std::string>& fallback, const Model& model) const;
   RouteAsks asks_of(const Request& request, const Model& model) const;
   std::vector<RouteCandidate> candidates(const Model& model) const;
   backend::ModelSpec spec_for(std::size_t engine, const Model& model) const;

@@ -96,6 +96,42 @@ Result<void> check_request(const Request& request) {
   return {};
 }
 
+Result<void> check_embedding_request(const EmbeddingRequest& request) {
+  if (request.inputs.empty()) {
+    return fail(ErrorCode::InvalidArgument, "input is empty: there is nothing to embed", "input");
+  }
+  if (request.inputs.size() > kEmbeddingInputsMax) {
+    return fail(
+        ErrorCode::InvalidArgument,
+        fmt::format("input has {} texts, and {} are the most: send them in several requests",
+                    request.inputs.size(), kEmbeddingInputsMax),
+        "input");
+  }
+  for (std::size_t i = 0; i < request.inputs.size(); ++i) {
+    const bool empty = std::visit([](const auto& one) { return one.empty(); }, request.inputs[i]);
+    if (!empty) continue;
+    return fail(ErrorCode::InvalidArgument,
+                fmt::format("input {} of {} (counted from 0) is empty", i, request.inputs.size()),
+                "input");
+  }
+  if (request.dimensions) {
+    MINERVA_TRY(check_count("dimensions", *request.dimensions, 1, 1ULL << 20));
+  }
+  if (request.timeout && *request.timeout <= Duration::zero()) {
+    return fail(ErrorCode::InvalidArgument, "timeout must be more than 0", "timeout");
+  }
+  return {};
+}
+
+Result<void> check_embedding_tokens(const std::vector<TokenId>& tokens, std::size_t index,
+                                    std::size_t vocab_size) {
+  if (tokens.empty()) {
+    return fail(ErrorCode::InvalidArgument, fmt::format("input {} has no tokens", index), "input");
+  }
+  for (const TokenId id : tokens) MINERVA_TRY(check_id("input", id, vocab_size));
+  return {};
+}
+
 Result<void> check_token_ids(const Request& request, std::size_t vocab_size) {
   for (const auto& [id, bias] : request.sampling.logit_bias) {
     MINERVA_TRY(check_id("logit_bias", id, vocab_size));

@@ -20,6 +20,12 @@ inline constexpr std::size_t kLogitBiasMax = 1024;
 // InvalidArgument or Unsupported, naming the field and the two numbers.
 Result<void> check_request(const Request& request);
 
+inline constexpr std::size_t kEmbeddingInputsMax = 2048;
+Result<void> check_embedding_request(const EmbeddingRequest& request);
+// `index` is the input's place.
+Result<void> check_embedding_tokens(const std::vector<TokenId>& tokens, std::size_t index,
+                                    std::size_t vocab_size);
+
 // Token ids in the request are those of a vocabulary of this size.
 Result<void> check_token_ids(const Request& request, std::size_t vocab_size);
 

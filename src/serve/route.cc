@@ -21,8 +21,14 @@ struct Objection {
 std::optional<Objection> incapable(const RouteAsks& asks, const RouteCandidate& candidate) {
   const backend::Capabilities& can = candidate.can;
   if (candidate.objection) return Objection{*candidate.objection, "model"};
+  if (asks.embeddings && can.embeddings == Support::No) {
+    return Objection{"makes no embeddings of this model", "model"};
+  }
+  if (!asks.embeddings && !asks.only_load && can.generation == Support::No) {
+    return Objection{"makes only embeddings of this model, which is an encoder", "model"};
+  }
   const bool takes_prompt = can.token_prompts != Support::No || can.text_prompts != Support::No;
-  if (!takes_prompt && (asks.raw_prompt || can.chat_only == Support::No)) {
+  if (!asks.embeddings && !takes_prompt && (asks.raw_prompt || can.chat_only == Support::No)) {
     return Objection{can.chat_only == Support::No ? "takes neither token ids nor text as a prompt"
                                                   : "only speaks chat, and takes no raw prompt",
                      asks.raw_prompt ? "prompt" : "model"};
@@ -45,10 +51,13 @@ std::optional<Objection> incapable(const RouteAsks& asks, const RouteCandidate& 
         fmt::format("gives at most {} choices and {} are asked for", can.choices_max, asks.choices),
         "n"};
   }
-  if (candidate.context_size != 0 && asks.prompt_tokens >= candidate.context_size) {
-    return Objection{fmt::format("has a context of {} tokens, and the prompt has {}",
-                                 candidate.context_size, asks.prompt_tokens),
-                     "", Kind::TooSmall};
+  // What is embedded may fill the context; an answer needs room for one token.
+  const std::size_t most = asks.embeddings ? candidate.context_size : candidate.context_size - 1;
+  if (candidate.context_size != 0 && asks.prompt_tokens > most) {
+    return Objection{
+        fmt::format("has a context of {} tokens, and the {} has {}", candidate.context_size,
+                    asks.embeddings ? "longest input" : "prompt", asks.prompt_tokens),
+        "", Kind::TooSmall};
   }
   return std::nullopt;
 }
@@ -184,6 +193,13 @@ Result<RoutePlan> plan_route(const RouteAsks& asks, std::span<const RouteCandida
   // Nothing that could be installed is known to hold more.
   if (too_small && !unwell) {
     const auto largest = std::ranges::max_element(candidates, {}, &RouteCandidate::context_size);
+    if (asks.embeddings) {
+      return fail(Error{ErrorCode::ContextExceeded,
+                        fmt::format("the longest input has {} tokens, and the model takes {} at "
+                                    "most: shorten it, or split it into several inputs",
+                                    asks.prompt_tokens, largest->context_size),
+                        "input"});
+    }
     return fail(ErrorCode::ContextExceeded,
                 fmt::format("the prompt has {} tokens, and the context holds {} with at least one "
                             "of them for the answer: shorten the prompt, or serve the model with "

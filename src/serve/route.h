@@ -22,6 +22,8 @@ struct RouteAsks {
   std::string backend_said_by;        // "the request", "the model's configuration"; for the reason
   std::vector<std::string> fallback;  // engines behind it, by name
   bool raw_prompt = false;            // no conversation: an engine that only speaks chat is none
+  bool embeddings = false;            // vectors are wanted, and no text
+  bool only_load = false;             // whatever the model is good for
   bool images = false;
   bool constraint = false;
   bool logprobs = false;
@@ -29,7 +31,7 @@ struct RouteAsks {
   bool logit_bias = false;
   bool seed = false;  // preferred, not required
   std::uint32_t choices = 1;
-  std::size_t prompt_tokens = 0;  // 0: unknown
+  std::size_t prompt_tokens = 0;  // of the longest input, where there are several; 0: unknown
 };
 
 struct RouteCandidate {

@@ -45,6 +45,26 @@ TEST(Route, AllThatCanAreTriedInTheMachinesOrder) {
   EXPECT_EQ(images->steps[2].why, "takes no images");
 }
 
+TEST(Route, VectorsComeFromWhoMakesThemAndTextFromWhoMakesThat) {
+  std::vector<RouteCandidate> engines = {engine("text"), engine("encoder")};
+  engines[1].can.generation = Support::No;
+  engines[1].can.embeddings = Support::Yes;
+  engines[1].context_size = 10;
+  RouteAsks asks;
+  EXPECT_THAT(names(plan_route(asks, engines), engines), ElementsAre("text"));
+  asks.embeddings = true;
+  asks.prompt_tokens = 10;  // all of the context
+  EXPECT_THAT(names(plan_route(asks, engines), engines), ElementsAre("encoder"));
+  asks.prompt_tokens = 11;
+  const auto longer = plan_route(asks, engines);
+  ASSERT_FALSE(longer);
+  EXPECT_EQ(longer.error().code, ErrorCode::ContextExceeded);
+  EXPECT_EQ(longer.error().param, "input");
+  RouteAsks load;
+  load.only_load = true;
+  EXPECT_THAT(names(plan_route(load, engines), engines), ElementsAre("text", "encoder"));
+}
+
 TEST(Route, AnEngineAskedForIsTakenOrRefusedAndNeverReplaced) {
   std::vector<RouteCandidate> engines = {engine("native"), engine("other")};
   engines[0].can.logprobs = Support::Yes;

@@ -1,7 +1,10 @@
 #include "serve/running_generation.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -11,6 +14,24 @@ namespace {
 using Outcome = backend::EndEvent::Outcome;
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
+
+// The first numbers of a vector, which are then as long together as all of them were.
+void shorten(std::vector<float>& values, std::size_t count) {
+  const auto length = [&] {
+    double squares = 0;
+    for (const float value : values) {
+      squares += static_cast<double>(value) * static_cast<double>(value);
+    }
+    return std::sqrt(squares);
+  };
+  const double whole = length();
+  values.resize(count);
+  const double part = length();
+  if (part == 0) return;
+  for (float& value : values) {
+    value = static_cast<float>(static_cast<double>(value) * (whole / part));
+  }
+}
 
 std::string_view outcome_label(Outcome outcome) {
   switch (outcome) {
@@ -40,6 +61,7 @@ RunningGeneration::RunningGeneration(GenerationPlan plan, std::shared_ptr<Genera
 // Also for another engine's attempt, which begins with nothing of the one before.
 void RunningGeneration::begin_choices() {
   choices_.clear();
+  embedded_.assign(plan_.inputs, false);
   for (std::uint32_t i = 0; i < plan_.choices; ++i) {
     choices_.push_back({ChoiceText(i, plan_.stop, plan_.keep_tokens), false, {}, {i, {}, {}}, {}});
   }
@@ -178,6 +200,29 @@ void RunningGeneration::take(const backend::ChoiceEndEvent& event) {
   end_choice(event.choice, event.reason);
 }
 
+void RunningGeneration::take(backend::EmbeddingEvent event) {
+  if (event.input >= embedded_.size() || embedded_[event.input]) return;  // an engine that lies
+  if (!any_token_) {
+    any_token_ = true;
+    link_->first_token();
+    metrics_.observe(Metric::TimeToFirstTokenSeconds, seconds(clock_.now() - plan_.started));
+  }
+  if (plan_.dimensions && *plan_.dimensions > event.values.size()) {
+    Error error{ErrorCode::InvalidArgument,
+                fmt::format("dimensions is {}, and the model's vectors have {}", *plan_.dimensions,
+                            event.values.size()),
+                "dimensions"};
+    finish(cut_short(std::move(error)));
+    leave();
+    return;
+  }
+  embedded_[event.input] = true;
+  if (plan_.dimensions && *plan_.dimensions < event.values.size()) {
+    shorten(event.values, *plan_.dimensions);
+  }
+  deltas_.emplace_back(EmbeddingDelta{event.input, std::move(event.values)});
+}
+
 void RunningGeneration::end_choice(std::uint32_t index, backend::FinishReason reason) {
   choices_[index].ended = true;
   give(FinishDelta{index, reason, choices_[index].text.stopped()});
@@ -200,6 +245,14 @@ void RunningGeneration::take(backend::EndEvent event) {
   }
   engine_ended_ = true;
   link_->engine_ended(event);
+  const auto came = static_cast<std::size_t>(std::ranges::count(embedded_, true));
+  if (event.outcome == Outcome::Done && came < embedded_.size()) {
+    event.outcome = Outcome::Failed;
+    event.error = Error{ErrorCode::Internal,
+                        fmt::format("the engine gave {} of {} vectors", came, embedded_.size()),
+                        {},
+                        backend_};
+  }
   if (enough_) {
     // Whatever became of the engine after it was told to stop, the answer is whole.
     event.outcome = Outcome::Done;

@@ -27,8 +27,10 @@ struct GenerationPlan {
   std::uint32_t choices = 1;
   std::vector<std::string> stop;
   bool keep_tokens = false;
-  std::string echo;    // text that comes first in every choice
-  bool whole = false;  // as in Request: text is given out only once the engine has ended
+  std::string echo;        // text that comes first in every choice
+  bool whole = false;      // as in Request: text is given out only once the engine has ended
+  std::size_t inputs = 0;  // vectors that are to come
+  std::optional<std::uint32_t> dimensions;
   TimePoint started;
 };
 
@@ -65,6 +67,7 @@ class RunningGeneration final : public Generation {
   void take(backend::TokenEvent event);
   void take(const backend::ChoiceEndEvent& event);
   void take(const backend::ProgressEvent& event) { deltas_.emplace_back(event); }
+  void take(backend::EmbeddingEvent event);
   void take(backend::EndEvent event);
   void end_choice(std::uint32_t index, backend::FinishReason reason);
   void finish(backend::EndEvent end);
@@ -85,6 +88,7 @@ class RunningGeneration final : public Generation {
 
   std::deque<Delta> deltas_;  // made of one event, not yet given out
   std::vector<Choice> choices_;
+  std::vector<bool> embedded_;  // inputs whose vector came
   bool enough_ = false;  // every choice has ended at a stop string, so the engine was told to stop
   bool stopped_early_ = false;  // a choice ended at a stop string
   bool any_token_ = false;      // of this attempt

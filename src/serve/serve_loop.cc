@@ -193,7 +193,7 @@ void ServeLoop::submit(Job job) {
     ticket.chain = places_of(job->chain);
     TicketAsk ask;
     ask.chain = ticket.chain;
-    ask.prompt_tokens = job->prompt.tokens.size();
+    ask.prompt_tokens = job->embed ? job->embed->total() : job->prompt.tokens.size();
     ask.wait_until = job->wait_until;
     ticket.job = std::move(*job);
     switchboard_.request(id, std::move(ask), clock_.now());
@@ -329,6 +329,33 @@ void ServeLoop::probe(InstanceId id) {
   });
 }
 
+Result<void> ServeLoop::hand_over(const Job& job, backend::InferenceBackend& engine,
+                                  const std::shared_ptr<backend::GenerationStream>& stream) {
+  const backend::Capabilities can = engine.capabilities();
+  if (job.embed) {
+    backend::EmbedRequest order = job.embed->order;
+    const bool ids = can.token_prompts != backend::Support::No && !job.embed->tokens.empty();
+    if (ids) {
+      order.inputs.assign(job.embed->tokens.begin(), job.embed->tokens.end());
+    } else {
+      order.inputs.assign(job.embed->texts.begin(), job.embed->texts.end());
+    }
+    return engine.embed(std::move(order), stream);
+  }
+  backend::GenerateRequest order = job.order;
+  const std::size_t tokens = job.prompt.tokens.size();
+  const std::size_t context = engine.context_size();
+  if (context != 0 && tokens >= context) return fail(context_error(tokens, context));
+  if (job.chat && can.chat_only != backend::Support::No) {
+    order.prompt.emplace_back(*job.chat);
+  } else if (can.token_prompts != backend::Support::No && tokens > 0) {
+    order.prompt.emplace_back(job.prompt.tokens);
+  } else {
+    order.prompt.emplace_back(job.prompt.text);
+  }
+  return engine.generate(std::move(order), stream);
+}
+
 void ServeLoop::dispatch(TicketId id, InstanceId place, const std::vector<FailedAttempt>& retries) {
   Ticket& ticket = tickets_.at(id);
   ticket.dispatched_to = place;
@@ -342,20 +369,8 @@ void ServeLoop::dispatch(TicketId id, InstanceId place, const std::vector<Failed
   };
   if (!engine) return failed(Error{ErrorCode::Unavailable, "the engine has gone"});
 
-  backend::GenerateRequest order = job.order;
-  const backend::Capabilities can = engine->capabilities();
-  const std::size_t tokens = job.prompt.tokens.size();
-  const std::size_t context = engine->context_size();
-  if (context != 0 && tokens >= context) return failed(context_error(tokens, context));
-  if (job.chat && can.chat_only != backend::Support::No) {
-    order.prompt.emplace_back(*job.chat);
-  } else if (can.token_prompts != backend::Support::No && tokens > 0) {
-    order.prompt.emplace_back(job.prompt.tokens);
-  } else {
-    order.prompt.emplace_back(job.prompt.text);
-  }
   auto stream = job.link->make_stream();
-  if (auto taken = engine->generate(std::move(order), stream); !taken) {
+  if (auto taken = hand_over(job, *engine, stream); !taken) {
     job.link->withdraw_stream();
     return failed(std::move(taken).error());
   }

@@ -45,11 +45,24 @@ struct InstancePlan {
   std::string reason;                                     // why this engine, in words
 };
 
+// What is to be embedded, as text and as token ids; ids alone where the client gave ids.
+struct EmbedOrder {
+  backend::EmbedRequest order;  // all but the inputs
+  std::vector<std::string> texts;
+  std::vector<std::vector<TokenId>> tokens;  // empty where only the engine can tokenize
+  std::size_t total() const {
+    std::size_t sum = 0;
+    for (const auto& one : tokens) sum += one.size();
+    return sum;
+  }
+};
+
 // A request, ready to be given to any engine of its chain.
 struct Job {
   TicketId ticket = 0;
   std::shared_ptr<GenerationLink> link;
-  backend::GenerateRequest order;  // all but the prompt
+  backend::GenerateRequest order;   // all but the prompt
+  std::optional<EmbedOrder> embed;  // in place of `order` and `prompt`
   PreparedPrompt prompt;
   std::optional<backend::ChatPrompt> chat;  // of a conversation
   std::vector<InstancePlan> chain;
@@ -117,6 +130,9 @@ class ServeLoop final : private Effects {
   void watch();
   void publish();
   void tell_waiting(TimePoint now);
+  // Hands a ticket's request to an engine; the error: it was not taken.
+  static Result<void> hand_over(const Job& job, backend::InferenceBackend& engine,
+                                const std::shared_ptr<backend::GenerationStream>& stream);
   bool has_died(TicketId id) const;  // the engine that it runs on
   void on_news(TicketId id, TicketNews news);
   std::vector<InstanceId> places_of(std::vector<InstancePlan>& chain);

@@ -43,6 +43,9 @@ class Service {
   // thread.
   virtual Result<std::unique_ptr<Generation>> start(Request request) = 0;
 
+  // The same for vectors: an EmbeddingDelta for each input, in any order, and the EndDelta.
+  virtual Result<std::unique_ptr<Generation>> embed(EmbeddingRequest request) = 0;
+
   // Who would answer, without running anything.
   virtual Result<RouteReport> explain_route(Request request) = 0;
 

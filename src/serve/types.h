@@ -48,6 +48,19 @@ struct Request {
   bool whole = false;
 };
 
+// Texts, or token ids, that are to become vectors.
+struct EmbeddingRequest {
+  std::string id;
+  std::string client_id;
+  std::string model;
+  std::optional<std::string> backend;
+  std::vector<std::string> fallback;
+  std::vector<RawPrompt> inputs;
+  // The first so many numbers of each vector, scaled to its length again; none: all of them.
+  std::optional<std::uint32_t> dimensions;
+  std::optional<Duration> timeout;
+};
+
 // One piece of one choice's answer.
 struct TextDelta {
   std::uint32_t choice = 0;
@@ -60,6 +73,12 @@ struct FinishDelta {
   std::uint32_t choice = 0;
   backend::FinishReason reason = backend::FinishReason::Stop;
   std::optional<std::string> stop_string;  // which one ended it
+};
+
+// One input's vector; they come in any order.
+struct EmbeddingDelta {
+  std::uint32_t input = 0;
+  std::vector<float> values;
 };
 
 // An engine that was tried and gave nothing that the client has seen.
@@ -90,7 +109,8 @@ struct EndDelta {
   std::vector<FailedAttempt> retries = {};  // before it, in their order
 };
 
-using Delta = std::variant<TextDelta, backend::ProgressEvent, WaitDelta, FinishDelta, EndDelta>;
+using Delta = std::variant<TextDelta, backend::ProgressEvent, WaitDelta, FinishDelta,
+                           EmbeddingDelta, EndDelta>;
 
 enum class ModelState : std::uint8_t { Unloaded, Loading, Ready, Unloading, Failed };
 

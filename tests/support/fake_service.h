@@ -45,12 +45,14 @@ class FakeAnswer {
     return true;
   }
   bool text(std::string text) { return push(serve::TextDelta{0, std::move(text), {}}); }
-  bool finish() {
+  bool finish() { return push(serve::FinishDelta{}) && end(); }
+  // Without the end of a choice, which vectors do not have.
+  bool end() {
     serve::EndDelta end;
     end.end.usage = {3, 0, pushed()};
     end.model = "fake";
     end.backend = "fake";
-    return push(serve::FinishDelta{}) && push(std::move(end));
+    return push(std::move(end));
   }
   bool fail_with(Error error) {
     serve::EndDelta end;
@@ -140,6 +142,15 @@ class FakeService final : public serve::Service {
     answer.finish();
     return std::nullopt;
   };
+  // The same for embed(): by default the vector of input i is {i, 0.5}.
+  std::function<std::optional<Error>(const serve::EmbeddingRequest&, FakeAnswer&)> on_embed =
+      [](const serve::EmbeddingRequest& request, FakeAnswer& answer) -> std::optional<Error> {
+    for (std::uint32_t i = 0; i < request.inputs.size(); ++i) {
+      answer.push(serve::EmbeddingDelta{i, {static_cast<float>(i), 0.5F}});
+    }
+    answer.end();
+    return std::nullopt;
+  };
   std::size_t answer_capacity = 64;
   std::string route = "fake: the only one";
   std::vector<serve::ModelInfo> known_models;
@@ -167,6 +178,18 @@ class FakeService final : public serve::Service {
     changed_.notify_all();
     auto generation = std::make_unique<FakeGeneration>(answer, route);
     if (auto refused = on_start(request, *answer)) return fail(std::move(*refused));
+    return generation;
+  }
+  Result<std::unique_ptr<serve::Generation>> embed(serve::EmbeddingRequest request) override {
+    auto answer = std::make_shared<FakeAnswer>(answer_capacity);
+    {
+      const std::lock_guard lock(mutex_);
+      answers_.push_back(answer);
+      embedded_.push_back(request);
+    }
+    changed_.notify_all();
+    auto generation = std::make_unique<FakeGeneration>(answer, route);
+    if (auto refused = on_embed(request, *answer)) return fail(std::move(*refused));
     return generation;
   }
   Result<serve::RouteReport> explain_route(serve::Request request) override {
@@ -229,12 +252,17 @@ class FakeService final : public serve::Service {
     const std::lock_guard lock(mutex_);
     return requests_.at(n);
   }
+  serve::EmbeddingRequest embedded(std::size_t n) const {
+    const std::lock_guard lock(mutex_);
+    return embedded_.at(n);
+  }
 
  private:
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::shared_ptr<FakeAnswer>> answers_;
   std::vector<serve::Request> requests_;
+  std::vector<serve::EmbeddingRequest> embedded_;
   std::optional<serve::Request> asked_;
   std::vector<std::pair<std::string, bool>> unloaded_;
   std::size_t loads_ = 0;

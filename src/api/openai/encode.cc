@@ -212,6 +212,9 @@ class Encoder final : public AnswerEncoder {
     return out;
   }
 
+  // No vectors are part of a text.
+  std::string on(const serve::EmbeddingDelta&) { return {}; }
+
   std::string on(const serve::EndDelta& delta) {
     // Another one may have gone on.
     if (!delta.retries.empty()) planned(delta.backend);

@@ -2,13 +2,12 @@
 
 #include <fmt/core.h>
 
-#include <exception>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "api/nearest.h"
+#include "api/openai/body.h"
 #include "api/openai/draft.h"
 #include "api/openai/encode.h"
 #include "api/openai/field_readers.h"
@@ -24,7 +23,6 @@ using wire::Json;
 // Every token of every choice keeps this many log-probabilities until the answer is sent: n = 4
 // with all 20, or n = 16 with 4 (security.md S15).
 constexpr std::uint64_t kLogprobsPerStepMax = 84;
-constexpr std::size_t kHeaderNameBytesMax = 64;
 
 // What the client gives itself is not filled in by the model's configuration.
 void note_given(std::string_view name, serve::GivenFields& given) {
@@ -161,26 +159,6 @@ Result<void> refuse_ignored(const Draft& draft) {
   return fail(ErrorCode::InvalidArgument, std::move(message), draft.ignored.front());
 }
 
-// A client's text, made fit for a header.
-std::string header_name(std::string_view name) {
-  std::string out;
-  for (const char c : name.substr(0, kHeaderNameBytesMax)) {
-    const bool safe = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      std::string_view("_-.[]").find(c) != std::string_view::npos;
-    out += safe ? c : '?';
-  }
-  return out;
-}
-
-Result<Json> read_object(std::string_view body) {
-  MINERVA_ASSIGN(Json json, wire::parse_json(body));
-  if (!json.is_object()) {
-    return fail(ErrorCode::InvalidArgument,
-                fmt::format("the body must be a JSON object, got {}", wire::describe(json)));
-  }
-  return json;
-}
-
 Result<Draft> read_draft(const Json& json, const CallContext& context, Endpoints endpoint) {
   Draft draft;
   draft.endpoint = endpoint;
@@ -208,19 +186,6 @@ Result<Call> make_call(std::string_view body, const CallContext& context, Endpoi
   call.encoder = endpoint == kChat ? make_chat_encoder(std::move(options))
                                    : make_completion_encoder(std::move(options));
   return call;
-}
-
-// The JSON library may throw; nothing that a body can hold makes it (api_fuzz.cc), and an exception
-// must not leave this room.
-template <class Read>
-std::invoke_result_t<Read> guarded(Read read) {
-  try {
-    return read();
-  } catch (const std::bad_alloc&) {
-    return fail(ErrorCode::OutOfMemory, "no memory to read the request");
-  } catch (const std::exception& exception) {
-    return fail(ErrorCode::Internal, fmt::format("reading the request: {}", exception.what()));
-  }
 }
 
 }  // namespace
