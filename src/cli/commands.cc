@@ -220,6 +220,15 @@ class CommandLine {
     detokenize->add_flag("--special", ids_.special, "Print control tokens, too");
     add_settings(detokenize, {"models_dir", "model_sources", "allow_code"});
 
+    CLI::App* embed = add_verb("embed", "Texts to vectors, a JSON array a line",
+                               [this](const Context& c) { return embed_texts(c, embed_); });
+    embed->add_option("MODEL", embed_.model, "Name or path")->required();
+    embed->add_option("TEXT", embed_.texts, "Texts; without any, standard input has one a line");
+    embed->add_option("--dimensions", embed_.dimensions, "Only the first so many numbers of each")
+        ->type_name("N");
+    add_settings(embed, {"host", "port", "models_dir", "model_sources", "allow_code", "threads",
+                         "context", "isa", "numerics", "log_level", "backend", "isolation"});
+
     CLI::App* render = add_verb("template", "Render a chat template with JSON from standard input",
                                 [this](const Context& c) { return render_template(c, template_); });
     render
@@ -254,6 +263,7 @@ class CommandLine {
   bool diagnoses_ = false;
   bool chats_ = false;
   RunOptions run_;
+  EmbedVerbOptions embed_;
   PsOptions ps_;
   LoadOptions load_;
   UnloadOptions unload_;

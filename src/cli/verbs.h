@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/context.h"
@@ -100,6 +101,14 @@ struct RouteOptions {
   bool json = false;
 };
 Result<void> explain_route(const Context& context, const RouteOptions& options);
+
+// One JSON array a text and line; standard input has one text a line where there are no arguments.
+struct EmbedVerbOptions {
+  std::string model;
+  std::vector<std::string> texts;
+  std::uint64_t dimensions = 0;  // 0: all of them
+};
+Result<void> embed_texts(const Context& context, const EmbedVerbOptions& options);
 
 Result<void> serve_models(const Context& context);
 

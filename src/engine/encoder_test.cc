@@ -209,7 +209,8 @@ TEST(Encoder, ComputesTheEquations) {
 
 TEST(Encoder, WhatIsQuantisedIsNearItsOwnWeights) {
   // int8 activations cost a percent; the F32 mode of the same file costs nothing.
-  for (const auto& [type, tolerance] : {std::pair{DType::F16, 2e-6}, {DType::Q8_0, 1e-2}}) {
+  for (const auto& [type, tolerance] :
+       {std::pair{DType::F16, 2e-6}, std::pair{DType::Q8_0, 1e-2}}) {
     test::TinyEncoder settings;
     settings.type = type;
     const auto file = file_of(settings);

@@ -47,10 +47,11 @@ Result<void> EmbedRun::start_next() {
       return fail(ErrorCode::Timeout, "the request's deadline has passed");
     }
   }
-  const auto running = session_->upstream().start(std::move(call), shared_from_this());
+  std::shared_ptr<UpstreamCall> running;
   {
+    // Its end may come at once, on the loop's thread, and must find it here.
     const std::lock_guard lock(mutex_);
-    call_ = running;
+    running = call_ = session_->upstream().start(std::move(call), shared_from_this());
   }
   if (stream_->cancelled()) running->cancel();
   return {};
