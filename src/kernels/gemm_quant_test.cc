@@ -35,11 +35,13 @@ struct Reader {
   }
   float scale(std::size_t row, std::size_t group) const {
     const std::size_t at = at_group(row, group);
-    if (k.table && !k.super) return static_cast<const float*>(m.scales)[at];
+    if (k.wide_scales) return static_cast<const float*>(m.scales)[at];
     return half_value(static_cast<const std::uint16_t*>(m.scales)[at]);
   }
   float minimum(std::size_t row, std::size_t group) const {
-    return half_value(m.minimum[at_group(row, group)]);
+    const std::size_t at = at_group(row, group);
+    if (k.wide_scales) return static_cast<const float*>(m.minimum)[at];
+    return half_value(static_cast<const std::uint16_t*>(m.minimum)[at]);
   }
   std::int32_t sub_scale(std::size_t row, std::size_t sub) const {
     const std::size_t at = at_sub(row, sub);
@@ -179,13 +181,15 @@ TEST_P(EveryKind, ExtremesStayExact) {
   const KindTraits k = traits(GetParam());
   RandomQuantMatrix w(GetParam(), 32, 512, rng);
   const std::size_t code_bytes = 32 * 512 / (k.wide_codes ? 1 : 2);
-  const int largest = GetParam() == PackedKind::Block8 || !k.wide_codes ? 255 : 63;
+  const bool any = GetParam() == PackedKind::Block8 || GetParam() == PackedKind::Block8Wide;
+  const int largest = any || !k.wide_codes ? 255 : 63;
   std::fill_n(w.codes.data(), code_bytes / 2, static_cast<std::uint8_t>(largest));
   std::fill_n(w.codes.data() + code_bytes / 2, code_bytes / 2, std::uint8_t{0});
   const std::uint16_t scales[] = {0x7bff, 0xfbff, 0x0001, 0x8001, 0x03ff, 0x8000, 0x0000, 0x0400};
   for (std::size_t i = 0; i < 32 * 512 / (k.super ? 256U : 32U); ++i) {
     w.scales.data()[i] = scales[i % 8];
     w.minimum.data()[i] = scales[(i + 3) % 8];
+    w.wide_minimum.data()[i] = i % 3 == 0 ? -0x1p127F : i % 3 == 1 ? 0.0F : 0x1p-140F;
     w.wide_scales.data()[i] = i % 3 == 0 ? 0x1p-128F : i % 3 == 1 ? 0x1p127F : -0.0F;
   }
   if (k.super) {

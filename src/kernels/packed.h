@@ -12,7 +12,7 @@
 namespace minerva::kernels {
 
 // Grows whenever the layout below changes; part of the key of everything kept on disk.
-inline constexpr std::uint32_t kPackedLayoutVersion = 1;
+inline constexpr std::uint32_t kPackedLayoutVersion = 2;
 
 inline constexpr std::size_t kPanelRows = 16;
 inline constexpr std::size_t kBlock = 32;        // k of one scale in the Block kinds
@@ -26,6 +26,8 @@ inline constexpr std::size_t kSuperBlock = 256;  // k of one d/dmin in the Super
 //   Block4Lut   4 bit   yes    d f32 per 32                            IQ4_NL (128), MXFP4 (16)
 //   Block8      8 bit   -      d f16 per 32                            Q5_0 (16), Q8_0 (128)
 //   Block8Min   8 bit   -      d, m f16 per 32                         Q5_1
+//   Block4Wide  4 bit   -      d, m f32 per 32                         AFFINE4
+//   Block8Wide  8 bit   -      d, m f32 per 32                         AFFINE8
 //   Super4Min   4 bit   -      d, dmin f16 per 256; s, m u8 per 32     Q4_K
 //   Super4Min16 4 bit   -      the same, s and m per 16                Q2_K
 //   Super4x16   4 bit   -      d f16 per 256; s i8 per 16              Q3_K (zero 4)
@@ -34,8 +36,9 @@ inline constexpr std::size_t kSuperBlock = 256;  // k of one d/dmin in the Super
 //   Super8x16   8 bit   -      d f16 per 256; s i8 per 16              Q6_K (zero 32)
 //
 // A table kind's code c stands for the unsigned table[c], to which `zero` applies. Bounds that keep
-// every integer exact: |code - zero| <= 128 always; codes of Block8Min, Super8Min and Super8x16 are
-// at most 63, so that two products with an int8 fit 16 bits.
+// every integer exact: |code - zero| <= 128 in all kinds but Block8Wide, whose codes go to 255 with
+// a zero of 0; codes of Block8Min, Super8Min and Super8x16 are at most 63, so that two products
+// with an int8 fit 16 bits.
 enum class PackedKind : std::uint8_t {
   Block4,
   Block4Min,
@@ -48,20 +51,24 @@ enum class PackedKind : std::uint8_t {
   Super4Lut,
   Super8Min,
   Super8x16,
+  Block4Wide,
+  Block8Wide,
 };
 inline constexpr PackedKind kPackedKinds[] = {
-    PackedKind::Block4,    PackedKind::Block4Min, PackedKind::Block4Lut,   PackedKind::Block8,
-    PackedKind::Block8Min, PackedKind::Super4Min, PackedKind::Super4Min16, PackedKind::Super4x16,
-    PackedKind::Super4Lut, PackedKind::Super8Min, PackedKind::Super8x16,
+    PackedKind::Block4,     PackedKind::Block4Min, PackedKind::Block4Lut,   PackedKind::Block8,
+    PackedKind::Block8Min,  PackedKind::Super4Min, PackedKind::Super4Min16, PackedKind::Super4x16,
+    PackedKind::Super4Lut,  PackedKind::Super8Min, PackedKind::Super8x16,   PackedKind::Block4Wide,
+    PackedKind::Block8Wide,
 };
 
 // What a kind means for the code that reads it.
 struct KindTraits {
-  bool wide_codes;  // 8 bit
-  bool super;       // Super kinds: integer sub-scales and one float step per 256
-  std::size_t sub;  // k of one sub-scale: 16 or 32
-  bool minimum;     // has a minimum
-  bool table;       // codes go through QuantMatrix::table
+  bool wide_codes;           // 8 bit
+  bool super;                // Super kinds: integer sub-scales and one float step per 256
+  std::size_t sub;           // k of one sub-scale: 16 or 32
+  bool minimum;              // has a minimum
+  bool table;                // codes go through QuantMatrix::table
+  bool wide_scales = false;  // d and m are f32
 };
 constexpr KindTraits traits(PackedKind kind) {
   switch (kind) {
@@ -70,7 +77,7 @@ constexpr KindTraits traits(PackedKind kind) {
     case PackedKind::Block4Min:
       return {false, false, 32, true, false};
     case PackedKind::Block4Lut:
-      return {false, false, 32, false, true};
+      return {false, false, 32, false, true, true};
     case PackedKind::Block8:
       return {true, false, 32, false, false};
     case PackedKind::Block8Min:
@@ -87,6 +94,10 @@ constexpr KindTraits traits(PackedKind kind) {
       return {true, true, 32, true, false};
     case PackedKind::Super8x16:
       return {true, true, 16, false, false};
+    case PackedKind::Block4Wide:
+      return {false, false, 32, true, false, true};
+    case PackedKind::Block8Wide:
+      return {true, false, 32, true, false, true};
   }
   return {};
 }
@@ -97,9 +108,9 @@ constexpr KindTraits traits(PackedKind kind) {
 //   codes   [P][cols/32][..]  8 bit: 8 x 64 B; 64 B = 16 rows x 4 k:  byte 4*row + (k % 4)
 //                             4 bit: 4 x 64 B; byte 4*row + j of the g-th 64 B holds in its low
 //                             nibble k = 8g + j and in its high nibble k = 8g + 4 + j
-//   scales  Block kinds:      [P][cols/32][16 rows] f16 (f32 for Block4Lut)
+//   scales  Block kinds:      [P][cols/32][16 rows] f16 or f32
 //           Super kinds:      [P][cols/256][16 rows] f16
-//   minimum the same shape, f16 (m of Block kinds, dmin of Super kinds)
+//   minimum the same shape and type (m of Block kinds, dmin of Super kinds)
 //   sub_scales  Super kinds:  [P][cols/256][256/sub][16 rows] u8 or i8
 //   sub_minimum Super kinds:  the same shape, u8
 struct QuantMatrix {
@@ -110,7 +121,7 @@ struct QuantMatrix {
   std::size_t cols = 0;         // a multiple of 32 (256 for Super kinds)
   const std::uint8_t* codes = nullptr;
   const void* scales = nullptr;
-  const std::uint16_t* minimum = nullptr;
+  const void* minimum = nullptr;
   const void* sub_scales = nullptr;
   const std::uint8_t* sub_minimum = nullptr;
   std::uint8_t table[16] = {};

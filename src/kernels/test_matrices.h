@@ -16,8 +16,8 @@ namespace minerva::kernels {
 
 inline std::string_view kind_name(PackedKind kind) {
   static constexpr std::string_view kNames[] = {
-      "Block4",      "Block4Min", "Block4Lut", "Block8",    "Block8Min", "Super4Min",
-      "Super4Min16", "Super4x16", "Super4Lut", "Super8Min", "Super8x16"};
+      "Block4",    "Block4Min", "Block4Lut", "Block8",    "Block8Min",  "Super4Min", "Super4Min16",
+      "Super4x16", "Super4Lut", "Super8Min", "Super8x16", "Block4Wide", "Block8Wide"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -57,7 +57,8 @@ struct RandomQuantMatrix {
                                              : 0;
     const std::size_t weights = m.rows_padded * cols;
     codes = Plane<std::uint8_t>(k.wide_codes ? weights : weights / 2);
-    const unsigned largest = kind == PackedKind::Block8 || !k.wide_codes ? 255 : 63;
+    const bool any = kind == PackedKind::Block8 || kind == PackedKind::Block8Wide;
+    const unsigned largest = any || !k.wide_codes ? 255 : 63;
     for (std::size_t i = 0; i < (k.wide_codes ? weights : weights / 2); ++i) {
       codes.data()[i] = static_cast<std::uint8_t>(rng() & largest);
     }
@@ -65,14 +66,17 @@ struct RandomQuantMatrix {
     const std::size_t groups = m.rows_padded * (cols / (k.super ? kSuperBlock : kBlock));
     scales = Plane<std::uint16_t>(groups);
     wide_scales = Plane<float>(groups);
+    wide_minimum = Plane<float>(groups);
     minimum = Plane<std::uint16_t>(groups);
     for (std::size_t i = 0; i < groups; ++i) {
       scales.data()[i] = small_half(rng);
       minimum.data()[i] = small_half(rng);
       wide_scales.data()[i] = static_cast<float>(rng() % 1000) * 1e-5F - 0.005F;
+      wide_minimum.data()[i] = static_cast<float>(rng() % 1000) * 1e-3F - 0.5F;
     }
-    m.scales = k.table && !k.super ? static_cast<const void*>(wide_scales.data()) : scales.data();
-    if (k.minimum) m.minimum = minimum.data();
+    m.scales = k.wide_scales ? static_cast<const void*>(wide_scales.data()) : scales.data();
+    if (k.minimum)
+      m.minimum = k.wide_scales ? static_cast<const void*>(wide_minimum.data()) : minimum.data();
     if (k.super) {
       const std::size_t subs = m.rows_padded * (cols / k.sub);
       sub_scales = Plane<std::uint8_t>(subs);
@@ -93,7 +97,7 @@ struct RandomQuantMatrix {
   QuantMatrix m;
   Plane<std::uint8_t> codes, sub_scales, sub_minimum;
   Plane<std::uint16_t> scales, minimum;
-  Plane<float> wide_scales;
+  Plane<float> wide_scales, wide_minimum;
 };
 
 inline std::vector<float> random_floats(std::size_t n, std::mt19937& rng, float deviation = 1) {

@@ -42,11 +42,12 @@ inline Four load_four(const std::int8_t* from) {
 //           of 32 are added in 16 bits (30480 <= 32767) and widened once
 //   Small   codes <= 63: a pair is at most 2 * 63 * 127 = 16002; widened at once
 //   Signed  value = code - zero, |value| <= 128: |value| is the unsigned operand and the activation
-//           takes its sign; a pair is at most 2 * 128 * 127 = 32512; widened at once
+//           takes its sign; a pair is at most 2 * 128 * 127 = 32512; widened at once. Codes of
+//           Block8Wide go to 255: 128 is taken off them, and the sum gets it back (kCodeShift)
 enum class Multiply : std::uint8_t { Nibble, Small, Signed };
 constexpr Multiply multiply_of(PackedKind kind) {
   if (kind == PackedKind::Block8 || kind == PackedKind::Block4Lut ||
-      kind == PackedKind::Super4Lut) {
+      kind == PackedKind::Super4Lut || kind == PackedKind::Block8Wide) {
     return Multiply::Signed;
   }
   return kind == PackedKind::Block8Min || kind == PackedKind::Super8Min ||
@@ -55,6 +56,9 @@ constexpr Multiply multiply_of(PackedKind kind) {
              : Multiply::Nibble;
 }
 
+template <PackedKind kind>
+inline constexpr std::int32_t kCodeShift = kind == PackedKind::Block8Wide ? 128 : 0;
+
 struct Codes {
   __m256i low, high;  // rows 0-7 and 8-15: codes, or signed values
 };
@@ -62,7 +66,7 @@ struct Codes {
 template <PackedKind kind>
 struct CodeReader {
   explicit CodeReader(const QuantMatrix& w)
-      : zero(_mm256_set1_epi8(static_cast<char>(w.zero))),
+      : zero(_mm256_set1_epi8(static_cast<char>(w.zero + kCodeShift<kind>))),
         table(_mm256_broadcastsi128_si256(
             _mm_loadu_si128(reinterpret_cast<const __m128i*>(w.table)))) {
     if constexpr (traits(kind).table) table = _mm256_sub_epi8(table, zero);
@@ -102,14 +106,15 @@ struct SubSum {
     sum.low = dot_half(sum.low, codes.low, x);
     sum.high = dot_half(sum.high, codes.high, x);
   }
-  // `start` is -zero * sum(activations): signed values need none.
+  // `start` is -zero * sum(activations), which signed values need not, or what kCodeShift took.
   I16 total(std::int32_t start) const {
     I16 out = sum;
     if constexpr (kMultiply == Multiply::Nibble) {
       const __m256i ones = _mm256_set1_epi16(1);
       out = {_mm256_madd_epi16(sum.low, ones), _mm256_madd_epi16(sum.high, ones)};
     }
-    if constexpr (kMultiply != Multiply::Signed && !traits(kind).minimum) {
+    if constexpr ((kMultiply != Multiply::Signed && !traits(kind).minimum) ||
+                  kCodeShift<kind> != 0) {
       const __m256i shift = _mm256_set1_epi32(start);
       out = {_mm256_add_epi32(out.low, shift), _mm256_add_epi32(out.high, shift)};
     }

@@ -51,6 +51,10 @@ struct CodeReader {
   Codes table;
 };
 
+// What reading takes off the codes of a kind with a minimum, which the caller gives back.
+template <PackedKind>
+inline constexpr std::int32_t kCodeShift = 0;
+
 template <PackedKind kind>
 struct SubSum {
   void start(std::int32_t at) { sum = splat_integer(at); }

@@ -91,6 +91,16 @@ template <PackedKind kind, int panels, int count>
   });
 }
 
+// 16 rows' scales or minima of a Block kind.
+template <PackedKind kind>
+[[gnu::always_inline]] inline V16 load_scales(const void* plane, std::size_t at) {
+  if constexpr (traits(kind).wide_scales) {
+    return load(static_cast<const float*>(plane) + at);
+  } else {
+    return load_half(static_cast<const std::uint16_t*>(plane) + at);
+  }
+}
+
 // Kinds with one float scale for each 32 weights.
 template <PackedKind kind, int panels, int width, int count>
 inline void block_tile(const QuantMatrix& w, const std::size_t (&panel)[panels],
@@ -115,7 +125,10 @@ inline void block_tile(const QuantMatrix& w, const std::size_t (&panel)[panels],
     if constexpr (k.minimum) {
       std::int32_t sums[count];
       scaled_sums<32, width, count>(x, 2 * b, 1, sums);
-      for (int t = 0; t < count; ++t) weighted[t] = static_cast<float>(sums[t]) * xs[t];
+      for (int t = 0; t < count; ++t) {
+        weighted[t] = static_cast<float>(sums[t]) * xs[t];
+        start[t] = sums[t] * kCodeShift<kind>;
+      }
     } else {
       scaled_sums<32, width, count>(x, 2 * b, factor, start);
     }
@@ -124,14 +137,9 @@ inline void block_tile(const QuantMatrix& w, const std::size_t (&panel)[panels],
     dot_groups<kind, panels, width, count, 0, 8>(reader, codes, x, 8 * b, sums);
     unroll<panels>([&](auto p) __attribute__((always_inline)) {
       const std::size_t scale_at = (panel[p] * blocks + b) * kPanelRows;
-      V16 d;
-      if constexpr (k.table) {
-        d = load(static_cast<const float*>(w.scales) + scale_at);
-      } else {
-        d = load_half(static_cast<const std::uint16_t*>(w.scales) + scale_at);
-      }
+      const V16 d = load_scales<kind>(w.scales, scale_at);
       V16 m;
-      if constexpr (k.minimum) m = load_half(w.minimum + scale_at);
+      if constexpr (k.minimum) m = load_scales<kind>(w.minimum, scale_at);
       unroll<count>([&](auto t) __attribute__((always_inline)) {
         const V16 sum = to_float(sums[p][t].total(start[t]));
         acc[p][t] = fma(sum, mul(d, splat(xs[t])), acc[p][t]);
@@ -202,7 +210,7 @@ inline void super_tile(const QuantMatrix& w, const std::size_t (&panel)[panels],
         acc[p][t] = fma(to_float(scaled[p][t]), mul(d, splat(xs[t])), acc[p][t]);
       });
       if constexpr (k.minimum) {
-        const V16 dmin = load_half(w.minimum + at * kPanelRows);
+        const V16 dmin = load_half(static_cast<const std::uint16_t*>(w.minimum) + at * kPanelRows);
         const std::uint8_t* sub_minimum = w.sub_minimum + at * kSubs * kPanelRows;
         unroll<count>([&](auto t)
                           __attribute__((always_inline)) { scaled[p][t] = splat_integer(0); });
@@ -352,5 +360,9 @@ inline void gemm_quant_any(const QuantMatrix& w, const Activations& x, std::size
       return run(Int<static_cast<int>(PackedKind::Super8Min)>{});
     case PackedKind::Super8x16:
       return run(Int<static_cast<int>(PackedKind::Super8x16)>{});
+    case PackedKind::Block4Wide:
+      return run(Int<static_cast<int>(PackedKind::Block4Wide)>{});
+    case PackedKind::Block8Wide:
+      return run(Int<static_cast<int>(PackedKind::Block8Wide)>{});
   }
 }

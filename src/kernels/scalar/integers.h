@@ -64,6 +64,10 @@ struct CodeReader {
   const std::uint8_t* table;
 };
 
+// What reading takes off the codes of a kind with a minimum, which the caller gives back.
+template <PackedKind>
+inline constexpr std::int32_t kCodeShift = 0;
+
 // One row's running sum of (code - zero) * activation; start = -zero * sum(activations).
 template <PackedKind kind>
 struct SubSum {
