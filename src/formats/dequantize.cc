@@ -46,6 +46,28 @@ void decode_q4_1(Bytes in, float* out) {
   }
 }
 
+float load_float(Bytes at) {
+  float value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+void decode_affine4(Bytes in, float* out) {
+  const float d = load_float(in);
+  const float m = load_float(in + 4);
+  Bytes qs = in + 8;
+  for (int j = 0; j < kHalfBlock; ++j) {
+    out[j] = d * as_float(qs[j] & 15) + m;
+    out[j + kHalfBlock] = d * as_float(qs[j] >> 4) + m;
+  }
+}
+
+void decode_affine8(Bytes in, float* out) {
+  const float d = load_float(in);
+  const float m = load_float(in + 4);
+  for (int j = 0; j < 32; ++j) out[j] = d * as_float(in[8 + j]) + m;
+}
+
 // The fifth bits lie apart: bit j of qh belongs to weight j.
 int fifth_bit(std::uint32_t qh, int j) { return static_cast<int>((qh >> j) & 1u) << 4; }
 
@@ -260,6 +282,10 @@ void dequantize(DType type, const std::byte* blocks, float* out, std::size_t n) 
       return decode_all<decode_iq4_nl, 32, 18>(in, out, n);
     case DType::MXFP4:
       return decode_all<decode_mxfp4, 32, 17>(in, out, n);
+    case DType::AFFINE4:
+      return decode_all<decode_affine4, 32, 24>(in, out, n);
+    case DType::AFFINE8:
+      return decode_all<decode_affine8, 32, 40>(in, out, n);
     case DType::Q2_K:
       return decode_all<decode_q2_k, 256, 84>(in, out, n);
     case DType::Q3_K:

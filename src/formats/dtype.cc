@@ -48,6 +48,11 @@ constexpr auto kTypes = std::to_array<DTypeInfo>({
 });
 static_assert(std::ranges::is_sorted(kTypes, {}, &DTypeInfo::type));
 
+constexpr auto kOwnTypes = std::to_array<DTypeInfo>({
+    {DType::AFFINE4, "AFFINE4", 32, 24, true},
+    {DType::AFFINE8, "AFFINE8", 32, 40, true},
+});
+
 }  // namespace
 
 const DTypeInfo* find_dtype(std::uint32_t gguf_id) {
@@ -57,11 +62,15 @@ const DTypeInfo* find_dtype(std::uint32_t gguf_id) {
 }
 
 const DTypeInfo& dtype_info(DType type) {
+  for (const DTypeInfo& own : kOwnTypes) {
+    if (own.type == type) return own;
+  }
   const DTypeInfo* info = find_dtype(static_cast<std::uint32_t>(type));
   MINERVA_CHECK(info != nullptr);
   return *info;
 }
 
 std::span<const DTypeInfo> all_dtypes() { return kTypes; }
+std::span<const DTypeInfo> own_dtypes() { return kOwnTypes; }
 
 }  // namespace minerva::formats

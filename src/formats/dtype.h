@@ -45,6 +45,10 @@ enum class DType : std::uint32_t {
   MXFP4 = 39,
   NVFP4 = 40,
   Q1_0 = 41,
+  // Of no GGUF file: what weights of other formats become in memory. Blocks of 32 that begin with a
+  // float scale and a float minimum:  w = scale * code + minimum.  Codes of 4 bit lie as Q4_1's do.
+  AFFINE4 = 0x10000,
+  AFFINE8 = 0x10001,
 };
 
 struct DTypeInfo {
@@ -55,11 +59,13 @@ struct DTypeInfo {
   bool decodable;
 };
 
-// nullptr when the id is unknown.
+// nullptr when no GGUF file may say this id.
 const DTypeInfo* find_dtype(std::uint32_t gguf_id);
 // For the enumerators above only.
 const DTypeInfo& dtype_info(DType type);
-// In ascending order of id.
+// Those of GGUF files, in ascending order of id.
 std::span<const DTypeInfo> all_dtypes();
+// Those of no GGUF file.
+std::span<const DTypeInfo> own_dtypes();
 
 }  // namespace minerva::formats

@@ -7,7 +7,9 @@
 #include <optional>
 #include <utility>
 
+#include "base/check.h"
 #include "base/checked.h"
+#include "formats/dequantize.h"
 #include "formats/gguf_parser.h"
 
 namespace minerva::formats {
@@ -79,6 +81,44 @@ std::string GgufTensor::shape() const {
   return out;
 }
 
+std::uint64_t GgufTensor::row_bytes() const {
+  const DTypeInfo& info = dtype_info(type);
+  return dims[0] / info.block * info.block_bytes;
+}
+
+Result<TensorBytes> read_rows(const GgufTensor& tensor, std::uint64_t first,
+                              std::uint64_t count) try {
+  MINERVA_CHECK(first <= tensor.row_count() && count <= tensor.row_count() - first);
+  const std::uint64_t row = tensor.row_bytes();
+  TensorBytes out;
+  if (tensor.rows == nullptr) {
+    out.bytes = tensor.data.subspan(first * row, count * row);
+    return out;
+  }
+  out.owned.resize(count * row);
+  tensor.rows->read(first, out.owned);
+  out.bytes = out.owned;
+  return out;
+} catch (const std::bad_alloc&) {
+  return out_of_memory();
+}
+
+Result<TensorBytes> read_tensor(const GgufTensor& tensor) {
+  return read_rows(tensor, 0, tensor.row_count());
+}
+
+void dequantize_row(const GgufTensor& tensor, std::uint64_t row, float* out) {
+  MINERVA_CHECK(row < tensor.row_count());
+  const std::uint64_t bytes = tensor.row_bytes();
+  if (tensor.rows == nullptr) {
+    dequantize(tensor.type, tensor.data.data() + row * bytes, out, tensor.dims[0]);
+    return;
+  }
+  std::vector<std::byte> made(bytes);
+  tensor.rows->read(row, made);
+  dequantize(tensor.type, made.data(), out, tensor.dims[0]);
+}
+
 Result<std::shared_ptr<const GgufFile>> GgufFile::open(const std::string& path) try {
   MINERVA_ASSIGN(auto mapping, MappedFile::open(path));
   std::shared_ptr<GgufFile> file(new GgufFile());
@@ -109,6 +149,69 @@ Result<std::shared_ptr<const GgufFile>> GgufFile::parse(std::vector<std::byte> b
         ErrorCode::InvalidModel,
         fmt::format("this is one of {} parts of a split model; the others are needed too", count),
         std::string(kSplitCount));
+  }
+  MINERVA_TRY(file->finish());
+  return file;
+} catch (const std::bad_alloc&) {
+  return out_of_memory();
+}
+
+namespace {
+
+Result<void> check_made(const GgufTensor& tensor) {
+  const auto refuse = [&](std::string_view what) {
+    return fail(ErrorCode::InvalidModel,
+                fmt::format("tensor \"{}\" ({}): {}", shown(tensor.name), tensor.shape(), what),
+                std::string(shown(tensor.name)));
+  };
+  if (tensor.n_dims < 1 || tensor.n_dims > kGgufDimsMax) return refuse("1 to 4 dimensions");
+  std::optional<std::uint64_t> elements = 1;
+  for (std::uint32_t d = 0; d < kGgufDimsMax && elements; ++d) {
+    if (tensor.dims[d] == 0 || (d >= tensor.n_dims && tensor.dims[d] != 1))
+      return refuse("a dimension is 0");
+    elements = checked_mul(*elements, tensor.dims[d]);
+  }
+  const DTypeInfo& info = dtype_info(tensor.type);
+  // No block takes more than 8 bytes a weight.
+  if (!elements || *elements > (std::uint64_t{1} << 59)) return refuse("too many weights");
+  if (tensor.dims[0] % info.block != 0) {
+    return refuse(
+        fmt::format("its rows must be a multiple of {} long for {}", info.block, info.name));
+  }
+  if (tensor.rows == nullptr && tensor.data.size() != tensor.bytes()) {
+    return refuse(
+        fmt::format("{} bytes are there, {} are needed", tensor.data.size(), tensor.bytes()));
+  }
+  if (tensor.rows != nullptr && tensor.n_dims < 2)
+    return refuse("one dimension, and not in memory");
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const GgufFile>> GgufFile::assemble(GgufParts parts) try {
+  std::shared_ptr<GgufFile> file(new GgufFile());
+  file->path_ = std::move(parts.path);
+  file->memory_ = std::move(parts.metadata);
+  MINERVA_TRY(file->add_part(file->memory_));
+  for (const GgufTensor& tensor : parts.tensors) {
+    if (auto checked = check_made(tensor); !checked) {
+      return fail(std::move(checked).error().in(file->path_));
+    }
+  }
+  if (parts.tensors.size() > kGgufTensorCountMax) {
+    return fail(ErrorCode::InvalidModel,
+                fmt::format("{}: {} tensors, at most {} are allowed", file->path_,
+                            parts.tensors.size(), kGgufTensorCountMax));
+  }
+  file->tensors_ = std::move(parts.tensors);
+  file->mappings_ = std::move(parts.mappings);
+  file->rows_ = std::move(parts.rows);
+  file->made_ = std::move(parts.memory);
+  file->total_bytes_ = 0;
+  for (const auto& mapping : file->mappings_) {
+    file->total_bytes_ += mapping->bytes().size();
+    file->shard_paths_.push_back(mapping->path());
   }
   MINERVA_TRY(file->finish());
   return file;
@@ -244,6 +347,11 @@ Result<std::string_view> GgufFile::get_string_or(std::string_view key,
 void GgufFile::forget(std::span<const std::byte> bytes) const {
   // Each ignores what is not its own.
   for (const auto& mapping : mappings_) mapping->forget(bytes);
+}
+
+void GgufFile::forget(const GgufTensor& tensor) const {
+  if (tensor.rows == nullptr) return forget(tensor.data);
+  for (const auto& source : tensor.rows->sources()) forget(source);
 }
 
 bool GgufFile::intact() const {

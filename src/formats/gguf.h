@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "formats/dtype.h"
 #include "formats/gguf_value.h"
+#include "formats/tensor_rows.h"
 
 namespace minerva::formats {
 
@@ -25,19 +26,46 @@ inline constexpr std::uint64_t kGgufTensorCountMax = 64ull << 10;
 inline constexpr std::uint32_t kGgufDimsMax = 4;
 inline constexpr std::uint64_t kGgufAlignmentMax = 1ull << 20;
 
-// Guaranteed by the parser: 1 <= n_dims <= 4, no dim is 0, the product fits 63 bits, dims[0] is a
-// multiple of the type's block, and `data` holds exactly elements() weights. `data` overlaps no
-// other tensor and starts on a multiple of at least 8 bytes.
+// Guaranteed: 1 <= n_dims <= 4, no dim is 0, the product fits 63 bits, dims[0] is a multiple of the
+// type's block, and either `data` holds exactly elements() weights or `rows` makes them. Of a GGUF
+// file `rows` is null, and `data` overlaps no other tensor. `data` needs no alignment. A tensor of
+// one dimension always has `data`.
 struct GgufTensor {
   std::string name;
   DType type;
   std::uint32_t n_dims;
   std::array<std::uint64_t, kGgufDimsMax> dims;  // fastest first; 1 beyond n_dims
   std::span<const std::byte> data;
+  const TensorRows* rows = nullptr;  // owned by the file
 
   std::uint64_t elements() const { return dims[0] * dims[1] * dims[2] * dims[3]; }
+  std::uint64_t row_count() const { return dims[1] * dims[2] * dims[3]; }
+  std::uint64_t row_bytes() const;
+  std::uint64_t bytes() const { return row_bytes() * row_count(); }
   // "576x1536", for messages.
   std::string shape() const;
+};
+
+// Weights as they lie in the file, or as they were made from it.
+struct TensorBytes {
+  std::span<const std::byte> bytes;
+  std::vector<std::byte> owned;  // behind `bytes`, when they were made
+};
+// Rows [first, first + count) of a tensor, each row_bytes() long; all of it without the numbers.
+// OutOfMemory is the only failure. Any thread.
+Result<TensorBytes> read_rows(const GgufTensor& tensor, std::uint64_t first, std::uint64_t count);
+Result<TensorBytes> read_tensor(const GgufTensor& tensor);
+// One row as floats: dims[0] of them. The type must be decodable.
+void dequantize_row(const GgufTensor& tensor, std::uint64_t row, float* out);
+
+// A model of another format in the terms of this one (models/folder_model.h).
+struct GgufParts {
+  std::string path;                 // for messages
+  std::vector<std::byte> metadata;  // a GGUF file without tensors
+  std::vector<GgufTensor> tensors;  // views into what follows
+  std::vector<std::unique_ptr<MappedFile>> mappings;
+  std::vector<std::unique_ptr<const TensorRows>> rows;
+  std::vector<std::vector<std::byte>> memory;
 };
 
 // Immutable, so any thread; owns the mappings that every view in it points into. open() and parse()
@@ -50,6 +78,8 @@ class GgufFile {
   static Result<std::shared_ptr<const GgufFile>> open(const std::string& path);
   // A file in memory, for tests and fuzzing. A part of a split model is refused.
   static Result<std::shared_ptr<const GgufFile>> parse(std::vector<std::byte> bytes);
+  // Out of parts that somebody else has read; they are checked as a file's are.
+  static Result<std::shared_ptr<const GgufFile>> assemble(GgufParts parts);
 
   GgufFile(const GgufFile&) = delete;
   GgufFile& operator=(const GgufFile&) = delete;
@@ -84,6 +114,8 @@ class GgufFile {
   std::uint32_t version() const { return version_; }
   // The memory behind these bytes of a tensor is not needed for now (MappedFile::forget).
   void forget(std::span<const std::byte> bytes) const;
+  // Nor that behind a tensor, which has been read.
+  void forget(const GgufTensor& tensor) const;
   // False once a read has met a part of the file that is no longer there.
   bool intact() const;
   // Of all parts.
@@ -105,6 +137,8 @@ class GgufFile {
   std::vector<std::string> shard_paths_;
   std::vector<std::unique_ptr<MappedFile>> mappings_;
   std::vector<std::byte> memory_;
+  std::vector<std::unique_ptr<const TensorRows>> rows_;  // of an assembled file, as what follows
+  std::vector<std::vector<std::byte>> made_;
   std::uint32_t version_ = 0;
   std::uint64_t total_bytes_ = 0;
   std::vector<GgufKeyValue> metadata_;

@@ -253,7 +253,7 @@ class Parser {
         part_.warnings.push_back(fmt::format("{}: the name has {} bytes, other engines take {}",
                                              field, tensor_name.size(), kTensorNameBytesUsual));
       }
-      GgufTensor tensor{std::string(tensor_name), DType::F32, 0, {1, 1, 1, 1}, {}};
+      GgufTensor tensor{std::string(tensor_name), DType::F32, 0, {1, 1, 1, 1}, {}, nullptr};
       MINERVA_TRY(dimensions(field, tensor));
       MINERVA_ASSIGN(const auto type_id, number<std::uint32_t>(field + " type"));
       MINERVA_ASSIGN(const std::uint64_t length, tensor_bytes(field, type_id, tensor));

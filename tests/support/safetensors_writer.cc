@@ -1,5 +1,8 @@
 #include "support/safetensors_writer.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "support/gguf_writer.h"
 
 namespace minerva::test {
@@ -10,6 +13,23 @@ std::vector<std::byte> safetensors_bytes(std::string_view header, std::size_t da
   append(out, length_lie.value_or(header.size()));
   append_text(out, header);
   out.resize(out.size() + data_bytes);
+  return out;
+}
+
+std::vector<std::byte> safetensors_file(const std::vector<SafetensorsEntry>& tensors,
+                                        std::string_view format) {
+  std::string header = fmt::format(R"({{"__metadata__":{{"format":"{}"}})", format);
+  std::size_t at = 0;
+  for (const SafetensorsEntry& tensor : tensors) {
+    header +=
+        fmt::format(R"(,"{}":{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", tensor.name,
+                    tensor.dtype, fmt::join(tensor.shape, ","), at, at + tensor.data.size());
+    at += tensor.data.size();
+  }
+  header += "}";
+  std::vector<std::byte> out = safetensors_bytes(header, 0);
+  for (const SafetensorsEntry& tensor : tensors)
+    out.insert(out.end(), tensor.data.begin(), tensor.data.end());
   return out;
 }
 
