@@ -22,8 +22,9 @@ struct Planes {
     const std::size_t scale_count = padded * (cols / (kind.super ? kSuperBlock : kBlock));
     const std::size_t sub_count = kind.super ? padded * (cols / kind.sub) : 0;
     codes = add(padded * cols / (kind.wide_codes ? 1 : 2));
-    scales = add(scale_count * (kind.table && !kind.super ? 4 : 2));
-    minimum = add(kind.minimum ? scale_count * 2 : 0);
+    const std::size_t scale_bytes = scale_count * (kind.wide_scales ? 4 : 2);
+    scales = add(scale_bytes);
+    minimum = add(kind.minimum ? scale_bytes : 0);
     sub_scales = add(sub_count);
     sub_minimum = add(kind.minimum ? sub_count : 0);
   }
@@ -126,7 +127,7 @@ void PackedWeight::attach(std::byte* memory) {
   auto* base = reinterpret_cast<std::uint8_t*>(memory);
   quant.codes = base + planes.codes;
   quant.scales = base + planes.scales;
-  if (kind.minimum) quant.minimum = reinterpret_cast<std::uint16_t*>(base + planes.minimum);
+  if (kind.minimum) quant.minimum = base + planes.minimum;
   if (kind.super) quant.sub_scales = base + planes.sub_scales;
   if (kind.super && kind.minimum) quant.sub_minimum = base + planes.sub_minimum;
 }

@@ -60,6 +60,17 @@ void read_q8_0(Bytes in, Block32& out) {
   for (int j = 0; j < 32; ++j) out.codes[j] = in[2 + j] ^ 0x80;  // int8 + 128
 }
 
+void read_affine4(Bytes in, Block32& out) {
+  std::memcpy(&out.wide_d, in, 4);
+  std::memcpy(&out.wide_m, in + 4, 4);
+  read_nibbles(in + 8, out.codes);
+}
+void read_affine8(Bytes in, Block32& out) {
+  std::memcpy(&out.wide_d, in, 4);
+  std::memcpy(&out.wide_m, in + 4, 4);
+  std::memcpy(out.codes, in + 8, 32);
+}
+
 void read_iq4_nl(Bytes in, Block32& out) {
   out.wide_d = formats::half_to_float(load_u16(in));
   read_nibbles(in + 2, out.codes);
@@ -189,6 +200,8 @@ constexpr PackRule kRules[] = {
     {DType::Q8_0, PackedKind::Block8, 128, nullptr, read_q8_0, nullptr},
     {DType::IQ4_NL, PackedKind::Block4Lut, 128, kIq4Values, read_iq4_nl, nullptr},
     {DType::MXFP4, PackedKind::Block4Lut, 16, kMxfp4Values, read_mxfp4, nullptr},
+    {DType::AFFINE4, PackedKind::Block4Wide, 0, nullptr, read_affine4, nullptr},
+    {DType::AFFINE8, PackedKind::Block8Wide, 0, nullptr, read_affine8, nullptr},
     {DType::Q2_K, PackedKind::Super4Min16, 0, nullptr, nullptr, read_q2_k},
     {DType::Q3_K, PackedKind::Super4x16, 4, nullptr, nullptr, read_q3_k},
     {DType::Q4_K, PackedKind::Super4Min, 0, nullptr, nullptr, read_q4_k},

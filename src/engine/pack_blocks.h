@@ -14,7 +14,8 @@ struct Block32 {
   std::uint8_t codes[32];
   std::uint16_t d;  // f16
   std::uint16_t m;  // f16
-  float wide_d;     // instead of d in Block4Lut
+  float wide_d;     // instead of d in kinds with wide scales
+  float wide_m;     // and of m
 };
 
 // 256 weights: w = d * s * (code - zero) - dmin * m, s and m for each 16 or 32.

@@ -97,12 +97,13 @@ void PackedWeight::pack_block_panel(std::span<const std::byte> bytes, std::size_
       rule.read32(from + ((row_begin + r) * blocks + b) * block_bytes, block);
       store_codes(block.codes, kind.wide_codes, r, codes);
       const std::size_t scale_at = at * kPanelRows + r;
-      if (kind.table) {
+      if (kind.wide_scales) {
         writable<float>(quant_.scales)[scale_at] = block.wide_d;
+        if (kind.minimum) writable<float>(quant_.minimum)[scale_at] = block.wide_m;
       } else {
         writable<std::uint16_t>(quant_.scales)[scale_at] = block.d;
+        if (kind.minimum) writable<std::uint16_t>(quant_.minimum)[scale_at] = block.m;
       }
-      if (kind.minimum) writable<std::uint16_t>(quant_.minimum)[scale_at] = block.m;
     }
   }
 }

@@ -59,6 +59,13 @@ std::vector<std::byte> random_weights(DType type, std::size_t n, std::mt19937& r
       case DType::Q6_K:
         put_half(at + 208, small(rng));
         break;
+      case DType::AFFINE4:
+      case DType::AFFINE8: {
+        // A minimum of about half of all codes away, as quantisers choose it.
+        const float pair[2] = {small(rng), small(rng) * 100};
+        std::memcpy(out.data() + at, pair, sizeof pair);
+        break;
+      }
       case DType::MXFP4:
         out[at] = static_cast<std::byte>(118 + byte(rng) % 6);
         break;
@@ -168,6 +175,7 @@ std::vector<DType> decodable_types() {
   for (const formats::DTypeInfo& info : formats::all_dtypes()) {
     if (info.decodable) out.push_back(info.type);
   }
+  for (const formats::DTypeInfo& info : formats::own_dtypes()) out.push_back(info.type);
   return out;
 }
 INSTANTIATE_TEST_SUITE_P(All, PackTypes, testing::ValuesIn(decodable_types()),

@@ -18,11 +18,6 @@ PackMode pack_mode(Numerics numerics) {
   return numerics == Numerics::F32 ? PackMode::Float32 : PackMode::Native;
 }
 
-std::span<const std::byte> rows_of(const GgufTensor& tensor, std::size_t first, std::size_t count) {
-  const std::size_t row_bytes = tensor.data.size() / (tensor.dims[1] * tensor.dims[2]);
-  return tensor.data.subspan(first * row_bytes, count * row_bytes);
-}
-
 // What the metadata's reading has taken, what old files keep for nobody, and a projector's part
 // of a file: that is for images, which the engine does not take.
 bool is_read_elsewhere(std::string_view name) {
@@ -70,7 +65,8 @@ Result<void> WeightLoader::vector(const std::string& name, std::size_t rows, std
                                   std::vector<float>& to) {
   MINERVA_ASSIGN(const GgufTensor* found, find(name, rows, cols));
   to.resize(rows * cols);
-  formats::dequantize(found->type, found->data.data(), to.data(), to.size());
+  MINERVA_ASSIGN(const formats::TensorBytes read, formats::read_tensor(*found));
+  formats::dequantize(found->type, read.bytes.data(), to.data(), to.size());
   return {};
 }
 
@@ -163,7 +159,7 @@ Result<void> WeightLoader::prepare_stacks(Numerics numerics) {
     const Job& first = jobs_[stack.first_job];
     MINERVA_ASSIGN(stack.target->matrices,
                    PackedWeight::prepare_stack(
-                       first.source->type, rows_of(*first.source, 0, first.rows).size(), first.rows,
+                       first.source->type, first.rows * first.source->row_bytes(), first.rows,
                        first.cols, pack_mode(numerics), stack.count, stack.target->memory));
     for (std::size_t i = 0; i < stack.count; ++i) {
       jobs_[stack.first_job + i].target = &stack.target->matrices[i];
@@ -173,17 +169,22 @@ Result<void> WeightLoader::prepare_stacks(Numerics numerics) {
 }
 
 Result<void> WeightLoader::pack(const Job& job, Numerics numerics) {
-  const auto data = rows_of(*job.source, job.first_row, job.rows);
+  MINERVA_ASSIGN(const formats::TensorBytes data,
+                 formats::read_rows(*job.source, job.first_row, job.rows));
   if (job.target->rows() != 0) {  // of a stack: it has its memory already
-    job.target->pack_panels(data, 0, job.target->panels());
+    job.target->pack_panels(data.bytes, 0, job.target->panels());
   } else {
     const PackMode mode = job.as_float ? PackMode::Float32 : pack_mode(numerics);
-    auto packed = PackedWeight::pack(job.source->type, data, job.rows, job.cols, mode);
+    auto packed = PackedWeight::pack(job.source->type, data.bytes, job.rows, job.cols, mode);
     if (!packed) return fail(std::move(packed).error().in("tensor " + job.source->name));
     *job.target = std::move(*packed);
   }
   // Else a model would take twice its size until the system wants the file's pages back.
-  file_.forget(data);
+  if (data.owned.empty()) {
+    file_.forget(data.bytes);
+  } else {
+    file_.forget(*job.source);
+  }
   return {};
 }
 
@@ -191,7 +192,7 @@ Result<std::uint64_t> WeightLoader::pack_all(Numerics numerics, ComputePool& poo
                                              const Progress& progress) {
   MINERVA_TRY(prepare_stacks(numerics));
   std::uint64_t total = 0;
-  for (const Job& job : jobs_) total += rows_of(*job.source, job.first_row, job.rows).size();
+  for (const Job& job : jobs_) total += job.rows * job.source->row_bytes();
   std::atomic<std::size_t> next{0};
   std::atomic<std::uint64_t> done{0};
   std::mutex mutex;
@@ -204,7 +205,7 @@ Result<std::uint64_t> WeightLoader::pack_all(Numerics numerics, ComputePool& poo
         outcome = std::move(packed);
         return;
       }
-      const std::uint64_t now = done += rows_of(*job.source, job.first_row, job.rows).size();
+      const std::uint64_t now = done += job.rows * job.source->row_bytes();
       if (progress) progress(now, total);
     }
   });
