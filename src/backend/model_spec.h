@@ -26,8 +26,12 @@ struct ModelSpec {
   std::string name;  // as clients call it
   ModelFormat format = ModelFormat::Unknown;
   std::string architecture;  // "llama", "gemma3"; empty when unknown
-  std::string path;          // weights: a GGUF file, its first shard, or a model folder
-  bool sees = false;         // it takes images, given an engine that does
+  // Of a folder: what it is called in GGUF's terms, and why it cannot be read in them; both may be
+  // empty.
+  std::string gguf_architecture;
+  std::string folder_objection;
+  std::string path;   // weights: a GGUF file, its first shard, or a model folder
+  bool sees = false;  // it takes images, given an engine that does
   std::optional<std::string> mmproj_path;
   std::vector<std::string> adapter_paths;
   std::optional<std::string> chat_template;  // in place of the model's own

@@ -28,13 +28,15 @@ std::string unfinished_words(const ModelFolder& folder) {
   return count == 0 ? "" : fmt::format(" ({} unfinished downloads lie there)", count);
 }
 
-// What the index names, or without one all weights of the top folder.
-Result<std::vector<std::string>> wanted_files(const ModelFolder& folder) {
+// What the index names, or without one all weights of the top folder. `indexed`: tensors that the
+// index names.
+Result<std::vector<std::string>> wanted_files(const ModelFolder& folder, std::uint64_t& indexed) {
   if (const FolderFile* index = folder.find("model.safetensors.index.json")) {
     MINERVA_ASSIGN(const std::string text, folder.read(*index, kIndexBytesMax));
     auto parsed = formats::parse_safetensors_index(text);
     if (!parsed)
       return fail(std::move(parsed).error().in(folder.path() + "/model.safetensors.index.json"));
+    indexed = parsed->tensors;
     return std::move(parsed->shards);
   }
   std::vector<std::string> names;
@@ -61,7 +63,8 @@ Result<std::vector<std::string>> wanted_files(const ModelFolder& folder) {
 
 Result<FolderWeights> read_folder_weights(const ModelFolder& folder) {
   FolderWeights weights;
-  MINERVA_ASSIGN(weights.files, wanted_files(folder));
+  std::uint64_t indexed = 0;
+  MINERVA_ASSIGN(weights.files, wanted_files(folder, indexed));
   if (weights.files.empty())
     return refused(folder, "no safetensors file in it" + unfinished_words(folder));
   std::map<std::string, std::uint64_t> bytes_of_type;
@@ -82,6 +85,10 @@ Result<FolderWeights> read_folder_weights(const ModelFolder& folder) {
     weights.tensors += header.tensors.size();
     weights.size_bytes += header.file_bytes;
     if (weights.framework.empty()) weights.framework = escape_controls(header.framework());
+  }
+  if (weights.tensors < indexed) {
+    return refused(folder, fmt::format("its index names {} tensors, its {} files hold {}", indexed,
+                                       weights.files.size(), weights.tensors));
   }
   const auto most =
       std::ranges::max_element(bytes_of_type, {}, [](const auto& one) { return one.second; });

@@ -8,6 +8,7 @@
 #include "formats/json_text.h"
 #include "models/code_scan.h"
 #include "models/config_facts.h"
+#include "models/folder_model.h"
 #include "models/folder_weights.h"
 #include "models/foreign_file.h"
 #include "models/inspect.h"
@@ -159,6 +160,9 @@ Result<void> judge_quantization(ModelEntry& entry, const ModelFolder& folder, co
 
 Result<void> judge_safetensors(ModelEntry& entry, const ModelFolder& folder, const Json& config) {
   take(entry, read_config_facts(config));
+  FolderVerdict verdict = judge_folder_model(config);
+  entry.gguf_architecture = std::move(verdict.architecture);
+  entry.folder_objection = verdict.objection.value_or("");
   MINERVA_ASSIGN(const FolderWeights weights, read_folder_weights(folder));
   entry.size_bytes = weights.size_bytes;
   entry.weight_type = weights.main_type;

@@ -58,7 +58,7 @@ std::uint64_t kv_of(const formats::GgufFile& file, const std::string& prefix) {
 
 std::string main_type(const formats::GgufFile& file) {
   std::map<formats::DType, std::uint64_t> bytes;
-  for (const formats::GgufTensor& tensor : file.tensors()) bytes[tensor.type] += tensor.data.size();
+  for (const formats::GgufTensor& tensor : file.tensors()) bytes[tensor.type] += tensor.bytes();
   const auto most = std::ranges::max_element(bytes, {}, [](const auto& one) { return one.second; });
   return most == bytes.end() ? std::string() : std::string(formats::dtype_info(most->first).name);
 }

@@ -19,6 +19,8 @@ backend::ModelSpec spec_of(const ModelEntry& entry) {
   spec.name = entry.name;
   spec.format = entry.format;
   spec.architecture = entry.architecture;
+  spec.gguf_architecture = entry.gguf_architecture;
+  spec.folder_objection = entry.folder_objection;
   spec.path = entry.path;
   spec.sees = entry.sees;
   if (!entry.mmproj_path.empty()) spec.mmproj_path = entry.mmproj_path;

@@ -27,8 +27,10 @@ struct ModelEntry {
   std::int64_t modified_ns = 0;  // the same to the nanosecond, to tell versions of a file apart
   ModelKind kind = ModelKind::Model;
   backend::ModelFormat format = backend::ModelFormat::Unknown;
-  std::string source;                // where it was found: "models folder", "ollama", …
-  std::string architecture;          // empty when unknown
+  std::string source;        // where it was found: "models folder", "ollama", …
+  std::string architecture;  // empty when unknown
+  // Of a folder: ModelSpec's fields of these names.
+  std::string gguf_architecture, folder_objection;
   std::string weight_type;           // that most bytes have: "Q4_1", "BF16", "4-bit"; may be empty
   std::uint64_t context_length = 0;  // the model's own; 0 when unknown
   // Bytes of keys and values a token takes in f16, all layers together; 0 when unknown.

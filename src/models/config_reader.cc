@@ -1,0 +1,115 @@
+#include "models/config_reader.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/log.h"
+
+namespace minerva::models {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::uint64_t kCountMax = (std::uint64_t{1} << 31) - 1;
+constexpr std::size_t kShownBytesMax = 80;
+
+std::string shown(const Json& value) {
+  const std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+  return text.size() <= kShownBytesMax ? text : text.substr(0, kShownBytesMax) + "…";
+}
+
+}  // namespace
+
+const Json* ConfigReader::find(std::string_view key) const {
+  if (!object_->is_object()) return nullptr;
+  const auto at = object_->find(key);
+  return at == object_->end() || at->is_null() ? nullptr : &*at;
+}
+
+std::unexpected<Error> ConfigReader::refuse(std::string_view key, std::string_view what) const {
+  const Json* value = find(key);
+  return fail(ErrorCode::InvalidModel,
+              fmt::format("{}: {} {}{}", where_, key, what,
+                          value == nullptr ? ", and it is missing" : ", it is " + shown(*value)),
+              std::string(key));
+}
+
+Result<std::uint32_t> ConfigReader::count(std::string_view key) const {
+  const Json* value = find(key);
+  if (value == nullptr || !value->is_number_unsigned() || value->get<std::uint64_t>() == 0 ||
+      value->get<std::uint64_t>() > kCountMax) {
+    return refuse(key, fmt::format("must be a whole number from 1 to {}", kCountMax));
+  }
+  return static_cast<std::uint32_t>(value->get<std::uint64_t>());
+}
+
+Result<std::uint32_t> ConfigReader::count_or(std::string_view key, std::uint32_t otherwise) const {
+  if (!has(key)) return otherwise;
+  return count(key);
+}
+
+Result<std::uint32_t> ConfigReader::count_of(std::initializer_list<std::string_view> keys) const {
+  for (const std::string_view key : keys) {
+    if (has(key)) return count(key);
+  }
+  return count(*keys.begin());
+}
+
+Result<double> ConfigReader::number(std::string_view key) const {
+  const Json* value = find(key);
+  if (value == nullptr || !value->is_number() || !std::isfinite(value->get<double>()))
+    return refuse(key, "must be a number");
+  return value->get<double>();
+}
+
+Result<double> ConfigReader::number_or(std::string_view key, double otherwise) const {
+  if (!has(key)) return otherwise;
+  return number(key);
+}
+
+Result<bool> ConfigReader::flag_or(std::string_view key, bool otherwise) const {
+  const Json* value = find(key);
+  if (value == nullptr) return otherwise;
+  if (!value->is_boolean()) return refuse(key, "must be true or false");
+  return value->get<bool>();
+}
+
+Result<std::string> ConfigReader::text_or(std::string_view key, std::string_view otherwise) const {
+  const Json* value = find(key);
+  if (value == nullptr) return std::string(otherwise);
+  if (!value->is_string()) return refuse(key, "must be a text");
+  return value->get<std::string>();
+}
+
+Result<std::vector<std::string>> ConfigReader::texts(std::string_view key) const {
+  std::vector<std::string> out;
+  const Json* value = find(key);
+  if (value == nullptr) return out;
+  if (!value->is_array()) return refuse(key, "must be a list of texts");
+  for (const Json& one : *value) {
+    if (!one.is_string()) return refuse(key, "must be a list of texts");
+    out.push_back(one.get<std::string>());
+  }
+  return out;
+}
+
+Result<std::vector<float>> ConfigReader::numbers(std::string_view key) const {
+  std::vector<float> out;
+  const Json* value = find(key);
+  if (value == nullptr) return out;
+  if (!value->is_array()) return refuse(key, "must be a list of numbers");
+  for (const Json& one : *value) {
+    if (!one.is_number() || !std::isfinite(one.get<double>()))
+      return refuse(key, "must be a list of numbers");
+    out.push_back(static_cast<float>(one.get<double>()));
+  }
+  return out;
+}
+
+const Json* ConfigReader::object(std::string_view key) const {
+  const Json* value = find(key);
+  return value != nullptr && value->is_object() ? value : nullptr;
+}
+
+}  // namespace minerva::models

@@ -1,0 +1,142 @@
+// A family of models as Hugging Face and mlx-lm lay it out, in the terms of GGUF: which keys its
+// config.json becomes, and which tensor each of its tensors becomes. Keys, names and layouts are
+// those that llama.cpp's converter writes. A family is a table and a function in a file of its own
+// (family_*.cc, docs/add-a-model.md). Any thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "formats/gguf_metadata.h"
+#include "models/config_reader.h"
+
+namespace minerva::models {
+
+// What happens to a tensor's rows or values on the way.
+enum class Change : std::uint8_t {
+  Same,
+  RotaryQ,   // rotary pairs are neighbours in GGUF and halves of a head in the folder
+  RotaryK,   // the same for the heads of the keys
+  PlusOne,   // a norm whose weight counts from 1
+  Float,     // a matrix that is kept in F32
+  EvenRows,  // rows 0, 2, 4, … and
+  OddRows,   // rows 1, 3, 5, … of a matrix that mixes two
+  Skip,      // nothing that is computed with
+};
+
+// `{}` stands for a number. A pattern is of a module, whose .weight and .bias keep their endings,
+// or where `whole` of a whole name. The first number is the layer's; a second one, which `to` has
+// not, counts pieces of a tensor: experts, heads.
+struct TensorRule {
+  std::string_view from;
+  std::string_view to;
+  Change change = Change::Same;
+  bool whole = false;
+};
+
+// Where a family writes what it makes of the configuration.
+class FamilyWriter {
+ public:
+  FamilyWriter(const ConfigReader& config, std::string_view architecture,
+               formats::GgufMetadata& metadata)
+      : config(config), architecture_(architecture), metadata_(metadata) {}
+  FamilyWriter(const FamilyWriter&) = delete;
+  FamilyWriter& operator=(const FamilyWriter&) = delete;
+
+  // Of the language model.
+  ConfigReader config;
+  // What the configuration may leave out; nulls count as left out.
+  void set_defaults(nlohmann::json defaults);
+
+  // `key` without the architecture in front.
+  void u32(std::string_view key, std::uint32_t value);
+  void f32(std::string_view key, double value);
+  void flag(std::string_view key, bool value);
+  void text(std::string_view key, std::string_view value);
+  // A tensor that no file of the folder has.
+  void tensor(std::string name, std::vector<float> values);
+
+  std::vector<std::pair<std::string, std::vector<float>>> tensors;
+  // The family's queries grow with their position, as the scaling's llama_4_scaling_beta says.
+  bool growing_queries = false;
+  // Set by write_decoder_keys().
+  std::uint32_t layers = 0, width = 0, heads = 0, kv_heads = 0, head_dim = 0, context = 0;
+
+ private:
+  std::string key_of(std::string_view key) const;
+  nlohmann::json with_defaults_;
+  std::string architecture_;
+  formats::GgufMetadata& metadata_;
+};
+
+struct Family {
+  std::array<std::string_view, 3> model_types;  // of config.json; the rest are empty
+  std::string_view architecture;                // general.architecture
+  std::span<const TensorRule> rules;            // before those of every decoder
+  Result<void> (*write)(FamilyWriter& out);
+};
+
+// nullptr: no such family.
+const Family* find_family(std::string_view model_type);
+std::span<const Family> all_families();
+// Of every family, after its own rules.
+std::span<const TensorRule> decoder_rules();
+
+// What config.json says of RoPE, in any of its spellings.
+struct RopeFacts {
+  double base = 10'000;
+  double rotated = 1;  // share of a head's values
+  std::string type;    // of the scaling; empty: none
+  nlohmann::json scaling = nlohmann::json::object();
+};
+// `kind`: of the layers, where they differ ("full_attention"); else empty.
+Result<RopeFacts> read_rope_facts(const ConfigReader& config, double base,
+                                  std::string_view kind = {});
+
+// Counts and widths, which all decoders share; the epsilon of RMS norms where there is one.
+Result<void> write_decoder_keys(FamilyWriter& out);
+// Its base, the number of rotated values and the scaling: linear, Llama 3's and YaRN's. Others are
+// refused by name.
+Result<void> write_rope(FamilyWriter& out, const RopeFacts& rope);
+// Both, as most families have them.
+Result<void> write_decoder(FamilyWriter& out);
+// config.json's KEY as `to`, where it is there.
+Result<void> write_number(FamilyWriter& out, std::string_view key, std::string_view to);
+Result<void> write_count(FamilyWriter& out, std::string_view key, std::string_view to);
+// Which layers see a window: every `period`-th one does not. Refuses layer_types that say
+// otherwise.
+Result<void> check_window_layers(const FamilyWriter& out, std::uint32_t period);
+// A configuration that says what the family's graph cannot do is refused: `key` must be `value`.
+Result<void> must_be(const ConfigReader& config, std::string_view key, bool value);
+Result<void> must_be_one_of(const ConfigReader& config, std::string_view key,
+                            std::initializer_list<std::string_view> values);
+
+// --- the families ---
+Family llama_family();
+Family mistral3_family();
+Family mixtral_family();
+Family granite_family();
+Family smollm3_family();
+Family qwen2_family();
+Family qwen3_family();
+Family qwen2_moe_family();
+Family qwen3_moe_family();
+Family gemma2_family();
+Family gemma3_family();
+Family phi3_family();
+Family cohere_family();
+Family cohere2_family();
+Family olmo2_family();
+Family olmo3_family();
+Family stablelm_family();
+Family starcoder2_family();
+Family glm4_family();
+Family gpt_oss_family();
+
+}  // namespace minerva::models

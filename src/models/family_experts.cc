@@ -1,0 +1,111 @@
+// Mixtures of experts: mixtral (GGUF's llama with experts), qwen2_moe and qwen3_moe, and gpt_oss,
+// whose experts come as MXFP4 with the rows of gate and up mixed. A folder has a tensor for each
+// expert, or one for all where mlx-lm wrote it; GGUF has one.
+#include <fmt/format.h>
+
+#include "models/family.h"
+
+namespace minerva::models {
+namespace {
+
+constexpr TensorRule kMixtralRules[] = {
+    {"model.layers.{}.self_attn.q_proj", "blk.{}.attn_q", Change::RotaryQ},
+    {"model.layers.{}.self_attn.k_proj", "blk.{}.attn_k", Change::RotaryK},
+    {"model.layers.{}.block_sparse_moe.gate", "blk.{}.ffn_gate_inp", Change::Float},
+    {"model.layers.{}.block_sparse_moe.experts.{}.w1", "blk.{}.ffn_gate_exps"},
+    {"model.layers.{}.block_sparse_moe.experts.{}.w2", "blk.{}.ffn_down_exps"},
+    {"model.layers.{}.block_sparse_moe.experts.{}.w3", "blk.{}.ffn_up_exps"},
+    {"model.layers.{}.block_sparse_moe.switch_mlp.gate_proj", "blk.{}.ffn_gate_exps"},
+    {"model.layers.{}.block_sparse_moe.switch_mlp.down_proj", "blk.{}.ffn_down_exps"},
+    {"model.layers.{}.block_sparse_moe.switch_mlp.up_proj", "blk.{}.ffn_up_exps"},
+};
+constexpr TensorRule kQwenRules[] = {
+    {"model.layers.{}.mlp.gate", "blk.{}.ffn_gate_inp", Change::Float},
+    {"model.layers.{}.mlp.experts.{}.gate_proj", "blk.{}.ffn_gate_exps"},
+    {"model.layers.{}.mlp.experts.{}.down_proj", "blk.{}.ffn_down_exps"},
+    {"model.layers.{}.mlp.experts.{}.up_proj", "blk.{}.ffn_up_exps"},
+    {"model.layers.{}.mlp.switch_mlp.gate_proj", "blk.{}.ffn_gate_exps"},
+    {"model.layers.{}.mlp.switch_mlp.down_proj", "blk.{}.ffn_down_exps"},
+    {"model.layers.{}.mlp.switch_mlp.up_proj", "blk.{}.ffn_up_exps"},
+    {"model.layers.{}.mlp.shared_expert.gate_proj", "blk.{}.ffn_gate_shexp"},
+    {"model.layers.{}.mlp.shared_expert.down_proj", "blk.{}.ffn_down_shexp"},
+    {"model.layers.{}.mlp.shared_expert.up_proj", "blk.{}.ffn_up_shexp"},
+    {"model.layers.{}.mlp.shared_expert_gate", "blk.{}.ffn_gate_inp_shexp", Change::Float},
+};
+constexpr TensorRule kGptOssRules[] = {
+    {"model.layers.{}.post_attention_layernorm", "blk.{}.post_attention_norm"},
+    {"model.layers.{}.self_attn.sinks", "blk.{}.attn_sinks.weight", Change::Same, true},
+    {"model.layers.{}.mlp.router", "blk.{}.ffn_gate_inp", Change::Float},
+    {"model.layers.{}.mlp.experts.gate_up_proj_blocks", "blk.{}.ffn_gate_exps.weight",
+     Change::EvenRows, true},
+    {"model.layers.{}.mlp.experts.gate_up_proj_blocks", "blk.{}.ffn_up_exps.weight",
+     Change::OddRows, true},
+    {"model.layers.{}.mlp.experts.gate_up_proj_scales", "", Change::Skip, true},
+    {"model.layers.{}.mlp.experts.gate_up_proj_bias", "blk.{}.ffn_gate_exps.bias", Change::EvenRows,
+     true},
+    {"model.layers.{}.mlp.experts.gate_up_proj_bias", "blk.{}.ffn_up_exps.bias", Change::OddRows,
+     true},
+    {"model.layers.{}.mlp.experts.down_proj_blocks", "blk.{}.ffn_down_exps.weight", Change::Same,
+     true},
+    {"model.layers.{}.mlp.experts.down_proj_scales", "", Change::Skip, true},
+    {"model.layers.{}.mlp.experts.down_proj_bias", "blk.{}.ffn_down_exps.bias", Change::Same, true},
+};
+
+Result<void> write_expert_counts(FamilyWriter& out,
+                                 std::initializer_list<std::string_view> all_keys) {
+  MINERVA_ASSIGN(const std::uint32_t all, out.config.count_of(all_keys));
+  MINERVA_ASSIGN(const std::uint32_t used,
+                 out.config.count_of({"num_experts_per_tok", "experts_per_token"}));
+  out.u32("expert_count", all);
+  out.u32("expert_used_count", used);
+  return {};
+}
+
+Result<void> write_mixtral(FamilyWriter& out) {
+  MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
+  MINERVA_TRY(write_decoder(out));
+  MINERVA_TRY(write_count(out, "sliding_window", "attention.sliding_window"));
+  return write_expert_counts(out, {"num_local_experts"});
+}
+
+// `renormalised`: whether the chosen experts' weights sum to 1, which GGUF does not say.
+Result<void> write_qwen(FamilyWriter& out, bool renormalised) {
+  MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
+  MINERVA_TRY(must_be(out.config, "use_sliding_window", false));
+  MINERVA_ASSIGN(const bool given, out.config.flag_or("norm_topk_prob", false));
+  if (given != renormalised)
+    return out.config.refuse("norm_topk_prob", fmt::format("must be {}", renormalised));
+  MINERVA_ASSIGN(const std::uint32_t step, out.config.count_or("decoder_sparse_step", 1));
+  MINERVA_ASSIGN(const auto dense, out.config.numbers("mlp_only_layers"));
+  if (step != 1 || !dense.empty())
+    return out.config.refuse("decoder_sparse_step", "must be 1, and mlp_only_layers empty");
+  MINERVA_TRY(write_decoder(out));
+  MINERVA_TRY(write_expert_counts(out, {"num_experts", "num_local_experts"}));
+  return write_count(out, "moe_intermediate_size", "expert_feed_forward_length");
+}
+
+Result<void> write_qwen2(FamilyWriter& out) {
+  MINERVA_TRY(write_qwen(out, false));
+  return write_count(out, "shared_expert_intermediate_size", "expert_shared_feed_forward_length");
+}
+
+Result<void> write_qwen3(FamilyWriter& out) { return write_qwen(out, true); }
+
+Result<void> write_gpt_oss(FamilyWriter& out) {
+  out.set_defaults({{"rope_theta", 150'000.0}, {"head_dim", 64}, {"sliding_window", 128}});
+  MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
+  MINERVA_TRY(write_decoder(out));
+  MINERVA_TRY(check_window_layers(out, 2));
+  MINERVA_TRY(write_count(out, "sliding_window", "attention.sliding_window"));
+  MINERVA_TRY(write_count(out, "intermediate_size", "expert_feed_forward_length"));
+  return write_expert_counts(out, {"num_local_experts"});
+}
+
+}  // namespace
+
+Family mixtral_family() { return {{"mixtral"}, "llama", kMixtralRules, write_mixtral}; }
+Family qwen2_moe_family() { return {{"qwen2_moe"}, "qwen2moe", kQwenRules, write_qwen2}; }
+Family qwen3_moe_family() { return {{"qwen3_moe"}, "qwen3moe", kQwenRules, write_qwen3}; }
+Family gpt_oss_family() { return {{"gpt_oss"}, "gpt-oss", kGptOssRules, write_gpt_oss}; }
+
+}  // namespace minerva::models

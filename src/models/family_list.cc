@@ -1,0 +1,27 @@
+#include <algorithm>
+#include <array>
+
+#include "models/family.h"
+
+namespace minerva::models {
+
+std::span<const Family> all_families() {
+  static const std::array kFamilies = {
+      llama_family(),  mistral3_family(), mixtral_family(),    granite_family(),   smollm3_family(),
+      qwen2_family(),  qwen3_family(),    qwen2_moe_family(),  qwen3_moe_family(), gemma2_family(),
+      gemma3_family(), phi3_family(),     cohere_family(),     cohere2_family(),   olmo2_family(),
+      olmo3_family(),  stablelm_family(), starcoder2_family(), glm4_family(),      gpt_oss_family(),
+  };
+  return kFamilies;
+}
+
+const Family* find_family(std::string_view model_type) {
+  if (model_type.empty()) return nullptr;
+  for (const Family& family : all_families()) {
+    if (std::ranges::find(family.model_types, model_type) != family.model_types.end())
+      return &family;
+  }
+  return nullptr;
+}
+
+}  // namespace minerva::models

@@ -1,0 +1,236 @@
+#include "models/folder_assembly.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstring>
+#include <utility>
+
+#include "base/log.h"
+#include "formats/dequantize.h"
+#include "models/name_pattern.h"
+
+namespace minerva::models {
+namespace {
+
+using formats::DType;
+using formats::GgufTensor;
+
+// Values that are held in memory although they could be made: norms, biases, routers.
+constexpr std::uint64_t kFloatsMax = std::uint64_t{1} << 28;
+
+std::string shown(std::string_view name) { return escape_controls(name.substr(0, 80)); }
+
+std::unexpected<Error> refuse(ErrorCode code, std::string_view name, std::string_view what) {
+  return fail(code, fmt::format("tensor {} {}", shown(name), what), shown(name));
+}
+
+// Models that see name the language model's tensors with one more level.
+std::string plain_name(std::string_view name) {
+  constexpr std::string_view kOld = "language_model.";
+  constexpr std::string_view kNew = "model.language_model.";
+  if (name.starts_with(kNew)) return "model." + std::string(name.substr(kNew.size()));
+  if (name.starts_with(kOld)) return std::string(name.substr(kOld.size()));
+  return std::string(name);
+}
+
+// Belongs to MODULE.weight, which mlx-lm has quantised.
+bool is_part_of_quantized(const FolderTensors& tensors, std::string_view name) {
+  for (const std::string_view ending : {".scales", ".biases"}) {
+    if (!name.ends_with(ending)) continue;
+    const std::string weight = std::string(name.substr(0, name.size() - ending.size())) + ".weight";
+    const FolderTensor* codes = tensors.find(weight);
+    return codes != nullptr && codes->dtype == "U32";
+  }
+  return false;
+}
+
+bool is_vector(std::string_view name) { return name.ends_with(".bias"); }
+
+}  // namespace
+
+Result<formats::GgufParts> FolderAssembly::run() {
+  MINERVA_ASSIGN(const bool whole_tied, whole_.flag_or("tie_word_embeddings", false));
+  MINERVA_ASSIGN(tied_, written_.config.flag_or("tie_word_embeddings", whole_tied));
+  for (const auto& [name, tensor] : tensors_.all()) MINERVA_TRY(place(name));
+  for (auto& [name, target] : targets_) MINERVA_TRY(make(name, std::move(target)));
+  for (const auto& [name, values] : written_.tensors) {
+    add_floats({name, DType::F32, 1, {values.size(), 1, 1, 1}, {}, nullptr}, values);
+  }
+  return std::move(parts_);
+}
+
+Result<void> FolderAssembly::place(const std::string& name) {
+  if (is_part_of_quantized(tensors_, name)) return {};
+  // The embedding stands in for it, whatever was stored.
+  if (tied_ && plain_name(name).starts_with("lm_head.")) return {};
+  MINERVA_ASSIGN(const bool own, place_by(family_.rules, name));
+  if (own) return {};
+  MINERVA_ASSIGN(const bool usual, place_by(decoder_rules(), name));
+  if (usual) return {};
+  return refuse(ErrorCode::Unsupported, name,
+                fmt::format("has no place in a model of the family {}", family_.architecture));
+}
+
+Result<bool> FolderAssembly::place_by(std::span<const TensorRule> rules, const std::string& name) {
+  const std::string plain = plain_name(name);
+  std::string_view module = plain;
+  std::string_view ending;
+  for (const std::string_view known : {".weight", ".bias"}) {
+    if (!plain.ends_with(known)) continue;
+    ending = known;
+    module.remove_suffix(known.size());
+  }
+  bool placed = false;
+  for (const TensorRule& rule : rules) {
+    if (!rule.whole && ending.empty()) continue;
+    const auto numbers = match_name(rule.from, rule.whole ? std::string_view(plain) : module);
+    if (!numbers) continue;
+    placed = true;
+    if (rule.change == Change::Skip) continue;
+    std::string to = fill_name(rule.to, *numbers);
+    if (!rule.whole) to += ending;
+    MINERVA_TRY(add(rule, to, name, *numbers));
+  }
+  return placed;
+}
+
+Result<void> FolderAssembly::add(const TensorRule& rule, const std::string& to,
+                                 const std::string& name, std::span<const std::uint32_t> numbers) {
+  constexpr std::string_view kBlocks = "_blocks";
+  WeightSource source;
+  if (name.ends_with(kBlocks)) {
+    const std::string base = name.substr(0, name.size() - kBlocks.size());
+    MINERVA_ASSIGN(source, tensors_.mx_source(name, base + "_scales"));
+  } else {
+    MINERVA_ASSIGN(source, tensors_.source(name, whole_));
+  }
+  Target& target = targets_[to];
+  if (target.pieces.empty()) target.first_name = name;
+  target.change = rule.change;
+  const std::size_t places = places_of(rule.to);
+  target.stacked = numbers.size() > places;
+  const std::uint32_t piece = target.stacked ? numbers[places] : 0;
+  if (target.pieces.emplace(piece, std::move(source)).second) return {};
+  return refuse(ErrorCode::InvalidModel, name,
+                fmt::format("and {} would both be {}", shown(target.first_name), to));
+}
+
+Result<RowOrder> FolderAssembly::order_of(const Target& target, std::uint64_t rows) const {
+  RowOrder order;
+  switch (target.change) {
+    case Change::RotaryQ:
+    case Change::RotaryK: {
+      const std::uint64_t heads =
+          target.change == Change::RotaryQ ? written_.heads : written_.kv_heads;
+      if (written_.head_dim % 2 != 0 || rows != heads * written_.head_dim) {
+        return refuse(ErrorCode::InvalidModel, target.first_name,
+                      fmt::format("has {} rows, and {} heads of {} are {}", rows, heads,
+                                  written_.head_dim, heads * written_.head_dim));
+      }
+      order.kind = RowOrder::Kind::Interleave;
+      order.head_dim = written_.head_dim;
+      return order;
+    }
+    case Change::EvenRows:
+    case Change::OddRows:
+      if (rows % 2 != 0) {
+        return refuse(
+            ErrorCode::InvalidModel, target.first_name,
+            fmt::format("has {} rows, and should have two for each of its outputs", rows));
+      }
+      order.kind = RowOrder::Kind::Every;
+      order.first = target.change == Change::OddRows ? 1 : 0;
+      order.step = 2;
+      return order;
+    default:
+      return order;
+  }
+}
+
+Result<void> FolderAssembly::make(const std::string& name, Target target) {
+  const WeightSource& first = target.pieces.begin()->second;
+  std::uint32_t expected = 0;
+  for (const auto& [piece, source] : target.pieces) {
+    if (piece != expected++) {
+      return refuse(ErrorCode::InvalidModel, target.first_name,
+                    fmt::format("is piece 0 of {}, and piece {} is missing", name, expected - 1));
+    }
+    if (source.shape == first.shape && source.type == first.type && source.form == first.form)
+      continue;
+    return refuse(
+        ErrorCode::InvalidModel, target.first_name,
+        fmt::format("is [{}] of {}, and piece {} of {} is [{}] of {}", fmt::join(first.shape, ", "),
+                    formats::dtype_info(first.type).name, piece, name,
+                    fmt::join(source.shape, ", "), formats::dtype_info(source.type).name));
+  }
+  const std::size_t dims = first.shape.size() + (target.stacked ? 1 : 0);
+  if (dims > formats::kGgufDimsMax)
+    return refuse(ErrorCode::InvalidModel, target.first_name, "has too many dimensions");
+  GgufTensor tensor{name, first.type, static_cast<std::uint32_t>(dims), {1, 1, 1, 1}, {}, nullptr};
+  for (std::size_t d = 0; d < first.shape.size(); ++d)
+    tensor.dims[d] = first.shape[first.shape.size() - 1 - d];
+  if (target.stacked) tensor.dims[dims - 1] = target.pieces.size();
+  if (first.shape.size() == 1 || is_vector(name) || target.change == Change::PlusOne ||
+      target.change == Change::Float) {
+    return make_floats(std::move(tensor), target);
+  }
+  // Experts keep their rows apart: an order is one expert's.
+  const bool experts = first.shape.size() == 3;
+  MINERVA_ASSIGN(const RowOrder order, order_of(target, experts ? first.shape[1] : first.rows));
+  if (order.kind == RowOrder::Kind::Same && target.pieces.size() == 1 &&
+      first.form == WeightSource::Form::Plain) {
+    tensor.data = first.plain;
+    parts_.tensors.push_back(std::move(tensor));
+    return {};
+  }
+  tensor.dims[1] = order.count(tensor.dims[1]);
+  std::vector<WeightSource> pieces;
+  for (auto& [piece, source] : target.pieces) pieces.push_back(std::move(source));
+  parts_.rows.push_back(std::make_unique<SourceRows>(std::move(pieces), order));
+  tensor.rows = parts_.rows.back().get();
+  parts_.tensors.push_back(std::move(tensor));
+  return {};
+}
+
+// Everything small: in memory as F32, which is what the engine adds and multiplies with.
+Result<void> FolderAssembly::make_floats(GgufTensor tensor, const Target& target) {
+  const WeightSource& first = target.pieces.begin()->second;
+  if (first.rows > kFloatsMax / target.pieces.size() ||
+      first.cols > kFloatsMax / target.pieces.size() / first.rows) {
+    return refuse(
+        ErrorCode::InvalidModel, target.first_name,
+        fmt::format("has {} x {} values, too many for what it is", first.rows, first.cols));
+  }
+  // Of a vector the values are what a matrix's rows are.
+  const bool vector = first.shape.size() == 1 || is_vector(tensor.name);
+  RowOrder order;
+  if (vector) {
+    MINERVA_ASSIGN(order, order_of(target, first.cols));
+  }
+  std::vector<float> values;
+  std::vector<float> row(first.cols);
+  std::vector<std::byte> bytes(first.row_bytes());
+  for (const auto& [piece, source] : target.pieces) {
+    for (std::uint64_t r = 0; r < source.rows; ++r) {
+      source.read_row(r, bytes.data());
+      formats::dequantize(source.type, bytes.data(), row.data(), row.size());
+      for (std::uint64_t i = 0; i < order.count(row.size()); ++i) {
+        values.push_back(row[order.source_row(i)] + (target.change == Change::PlusOne ? 1.0F : 0));
+      }
+    }
+  }
+  tensor.dims[0] = order.count(first.cols);
+  add_floats(std::move(tensor), values);
+  return {};
+}
+
+void FolderAssembly::add_floats(GgufTensor tensor, const std::vector<float>& values) {
+  std::vector<std::byte>& bytes = parts_.memory.emplace_back(values.size() * sizeof(float));
+  if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
+  tensor.type = DType::F32;
+  tensor.data = bytes;
+  parts_.tensors.push_back(std::move(tensor));
+}
+
+}  // namespace minerva::models

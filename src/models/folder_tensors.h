@@ -1,0 +1,63 @@
+// All tensors of a model folder, mapped and checked: by name, whichever of its safetensors files
+// each lies in. Immutable; the views live as long as the mappings.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/mapped_file.h"
+#include "base/result.h"
+#include "models/config_reader.h"
+#include "models/model_folder.h"
+#include "models/weight_source.h"
+
+namespace minerva::models {
+
+struct FolderTensor {
+  std::string dtype;
+  std::vector<std::uint64_t> shape;  // slowest first
+  std::span<const std::byte> bytes;  // as many as dtype and shape want
+};
+
+// How mlx-lm quantised a module; `mode` "affine" or "mxfp4".
+struct MlxQuantization {
+  std::uint32_t bits = 0;  // 0: the folder has no quantised weights
+  std::uint32_t group = 0;
+  std::string mode;
+};
+
+// What config.json says of all modules, or of this one. Unsupported names the mode or the bits.
+Result<MlxQuantization> read_mlx_quantization(const ConfigReader& config, std::string_view module);
+
+class FolderTensors {
+ public:
+  // InvalidModel: a file that is missing or lies, a name in two files.
+  static Result<FolderTensors> open(const ModelFolder& folder);
+
+  const std::map<std::string, FolderTensor, std::less<>>& all() const { return tensors_; }
+  const FolderTensor* find(std::string_view name) const;
+  // For who keeps the views.
+  std::vector<std::unique_ptr<MappedFile>> take_mappings() { return std::move(mappings_); }
+
+  // A tensor as it is, or MODULE.weight of a module that mlx-lm has quantised.
+  // Unsupported: a type that is none of F32, F16 and BF16.
+  Result<WeightSource> source(const std::string& name, const ConfigReader& config) const;
+  // Blocks of 32 MXFP4 weights and their scales, as gpt-oss has them:
+  // U8 [..., cols / 32, 16] and U8 [..., cols / 32].
+  Result<WeightSource> mx_source(const std::string& blocks, const std::string& scales) const;
+
+ private:
+  Result<WeightSource> quantized(const std::string& module, const FolderTensor& codes,
+                                 const ConfigReader& config) const;
+
+  std::vector<std::unique_ptr<MappedFile>> mappings_;
+  std::map<std::string, FolderTensor, std::less<>> tensors_;
+};
+
+}  // namespace minerva::models

@@ -1,0 +1,157 @@
+#include "models/weight_source.h"
+
+#include <array>
+#include <cstring>
+
+#include "base/check.h"
+#include "formats/dequantize.h"
+#include "formats/half.h"
+
+namespace minerva::models {
+namespace {
+
+using formats::DType;
+
+constexpr std::uint64_t kBlock = 32;
+constexpr std::uint64_t kMxCodeBytes = 16;
+
+float float_at(DType type, std::span<const std::byte> values, std::uint64_t index) {
+  const std::uint64_t size = formats::dtype_info(type).block_bytes;
+  float out = 0;
+  formats::dequantize(type, values.data() + index * size, &out, 1);
+  return out;
+}
+
+// 32 codes, which begin at a whole byte: 4 * bits of them.
+void read_codes(const std::byte* from, unsigned bits, std::array<std::uint8_t, kBlock>& out) {
+  const auto mask = (1U << bits) - 1;
+  for (unsigned j = 0; j < kBlock; ++j) {
+    const unsigned bit = j * bits;
+    unsigned pair = std::to_integer<unsigned>(from[bit / 8]);
+    if (bit % 8 + bits > 8) pair |= std::to_integer<unsigned>(from[bit / 8 + 1]) << 8;
+    out[j] = static_cast<std::uint8_t>((pair >> (bit % 8)) & mask);
+  }
+}
+
+void put_nibbles(const std::array<std::uint8_t, kBlock>& codes, std::byte* out) {
+  for (std::size_t j = 0; j < kBlock / 2; ++j)
+    out[j] = static_cast<std::byte>(codes[j] | (codes[j + kBlock / 2] << 4));
+}
+
+void affine_row(const WeightSource& source, std::uint64_t row, std::byte* out) {
+  const AffineSource& a = source.affine;
+  const std::uint64_t groups = source.cols / a.group;
+  const std::byte* codes = a.codes.data() + row * (source.cols * a.bits / 8);
+  const std::uint64_t block_bytes = formats::dtype_info(source.type).block_bytes;
+  std::array<std::uint8_t, kBlock> values;
+  for (std::uint64_t b = 0; b < source.cols / kBlock; ++b, out += block_bytes) {
+    read_codes(codes + b * 4 * a.bits, a.bits, values);
+    const std::uint64_t group = row * groups + b * kBlock / a.group;
+    if (source.type == DType::Q4_1) {
+      std::memcpy(out, a.scales.data() + 2 * group, 2);
+      std::memcpy(out + 2, a.biases.data() + 2 * group, 2);
+      put_nibbles(values, out + 4);
+      continue;
+    }
+    const float scale = float_at(a.scale_type, a.scales, group);
+    const float bias = float_at(a.scale_type, a.biases, group);
+    std::memcpy(out, &scale, 4);
+    std::memcpy(out + 4, &bias, 4);
+    if (source.type == DType::AFFINE4) {
+      put_nibbles(values, out + 8);
+    } else {
+      std::memcpy(out + 8, values.data(), kBlock);
+    }
+  }
+}
+
+void mx_row(const WeightSource& source, std::uint64_t row, std::byte* out) {
+  const std::uint64_t blocks = source.cols / kBlock;
+  std::array<std::uint8_t, kBlock> values;
+  for (std::uint64_t b = 0; b < blocks; ++b, out += 1 + kMxCodeBytes) {
+    const std::uint64_t at = row * blocks + b;
+    out[0] = source.mx.scales[at];
+    read_codes(source.mx.codes.data() + at * kMxCodeBytes, 4, values);
+    put_nibbles(values, out + 1);
+  }
+}
+
+}  // namespace
+
+formats::DType affine_type(unsigned bits, DType scale_type) {
+  if (bits > 4) return DType::AFFINE8;
+  return scale_type == DType::F16 ? DType::Q4_1 : DType::AFFINE4;
+}
+
+std::uint64_t WeightSource::row_bytes() const {
+  const formats::DTypeInfo& info = formats::dtype_info(type);
+  return cols / info.block * info.block_bytes;
+}
+
+void WeightSource::read_row(std::uint64_t row, std::byte* out) const {
+  switch (form) {
+    case Form::Plain:
+      std::memcpy(out, plain.data() + row * row_bytes(), row_bytes());
+      return;
+    case Form::Affine:
+      return affine_row(*this, row, out);
+    case Form::Mx:
+      return mx_row(*this, row, out);
+  }
+}
+
+std::vector<std::span<const std::byte>> WeightSource::views() const {
+  switch (form) {
+    case Form::Plain:
+      return {plain};
+    case Form::Affine:
+      return {affine.codes, affine.scales, affine.biases};
+    case Form::Mx:
+      return {mx.codes, mx.scales};
+  }
+  return {};
+}
+
+std::uint64_t RowOrder::count(std::uint64_t rows) const {
+  if (kind != Kind::Every) return rows;
+  return rows <= first ? 0 : (rows - first + step - 1) / step;
+}
+
+std::uint64_t RowOrder::source_row(std::uint64_t row) const {
+  switch (kind) {
+    case Kind::Same:
+      return row;
+    case Kind::Interleave: {
+      const std::uint64_t in_head = row % head_dim;
+      return row - in_head + in_head / 2 + in_head % 2 * (head_dim / 2);
+    }
+    case Kind::Every:
+      return first + row * step;
+  }
+  return row;
+}
+
+SourceRows::SourceRows(std::vector<WeightSource> pieces, RowOrder order)
+    : pieces_(std::move(pieces)),
+      order_(order),
+      rows_each_(order.count(pieces_.front().rows)),
+      row_bytes_(pieces_.front().row_bytes()) {}
+
+void SourceRows::read(std::uint64_t first, std::span<std::byte> out) const {
+  MINERVA_CHECK(out.size() % row_bytes_ == 0);
+  std::byte* to = out.data();
+  for (std::uint64_t i = 0; i < out.size() / row_bytes_; ++i, to += row_bytes_) {
+    const std::uint64_t row = first + i;
+    pieces_[row / rows_each_].read_row(order_.source_row(row % rows_each_), to);
+  }
+}
+
+std::vector<std::span<const std::byte>> SourceRows::sources() const {
+  std::vector<std::span<const std::byte>> out;
+  for (const WeightSource& piece : pieces_) {
+    for (const auto view : piece.views()) out.push_back(view);
+  }
+  return out;
+}
+
+}  // namespace minerva::models
