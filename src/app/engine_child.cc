@@ -17,6 +17,8 @@
 #include "base/metrics.h"
 #include "base/system.h"
 #include "cli/compute.h"
+#include "models/folder_model.h"
+#include "models/vocabulary_cache.h"
 
 namespace minerva::app {
 namespace {
@@ -34,6 +36,12 @@ Result<void> serve_engine(const backend::EngineOptions& options) {
   native.context_default = options.context_default;
   native.kv_bytes_max = options.kv_bytes_max;
   native.waiting_max = options.waiting_max;
+  native.open = [](const backend::ModelSpec& spec) { return models::open_model(spec.path); };
+  native.vocabulary =
+      [](const backend::ModelSpec& spec) -> Result<std::shared_ptr<const text::Tokenizer>> {
+    MINERVA_ASSIGN(const auto vocabulary, models::load_vocabulary(spec.path));
+    return vocabulary->tokenizer;
+  };
   std::unique_ptr<backend::EngineServer> server;
   native.progress = [&server](std::uint64_t done, std::uint64_t total) {
     server->report_progress(done, total);
@@ -45,7 +53,6 @@ Result<void> serve_engine(const backend::EngineOptions& options) {
   std::thread loader([&] {
     backend::ModelSpec spec;
     spec.name = options.name;
-    spec.format = backend::ModelFormat::Gguf;
     spec.path = options.model;
     if (const auto loaded = engine.load_model(spec, options.context); !loaded) {
       log_error("{}", loaded.error().message);

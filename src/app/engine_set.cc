@@ -18,6 +18,7 @@
 #include "base/mapped_file.h"
 #include "base/secret.h"
 #include "models/code_scan.h"
+#include "models/folder_model.h"
 #include "models/model_folder.h"
 
 namespace minerva::app {
@@ -107,6 +108,7 @@ void EngineSet::add_native(const cli::Configuration& configuration, const Engine
   native.kv_bytes_max = settings.kv_memory;
   native.waiting_max = static_cast<std::size_t>(settings.queue);
   native.vocabulary = vocabulary_of(vocabularies_);
+  native.open = [](const backend::ModelSpec& spec) { return models::open_model(spec.path); };
   native.progress = options.progress;
   kinds_.push_back(std::make_shared<backend::NativeKind>(
       std::move(native), *compute_.pool, *compute_.kernels, clock, metrics, options.version));

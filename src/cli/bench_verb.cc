@@ -12,6 +12,7 @@
 #include "cli/engine_speed.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "models/folder_model.h"
 #include "wire/json_guard.h"
 
 namespace minerva::cli {
@@ -121,7 +122,8 @@ Result<void> bench_model(const Context& context, const BenchVerbOptions& options
   backend::BenchOptions bench;
   bench.sequences = static_cast<std::size_t>(options.sequences);
   if (is_terminal(kStderr)) tell("measuring …");
-  const auto measured = backend::benchmark(entry.path, bench, *compute.pool, *compute.kernels);
+  const auto measured = backend::benchmark([&] { return models::open_model(entry.path); }, bench,
+                                           *compute.pool, *compute.kernels);
   if (is_terminal(kStderr)) tell("\r\x1b[K");
   if (!measured) return fail(measured.error());
   const backend::BenchReport& report = *measured;

@@ -189,6 +189,20 @@ class CommandLine {
     eval->add_flag("--json", eval_.json, "Print JSON");
     add_settings(eval, {"models_dir", "model_sources", "allow_code", "threads", "isa", "numerics"});
 
+    CLI::App* convert = add_verb("convert", "Write a model folder as one GGUF file",
+                                 [this](const Context& c) { return convert_folder(c, convert_); });
+    convert->add_option("FOLDER", convert_.model, "Name or path of the folder")->required();
+    convert->add_option("OUT", convert_.to, "The file to write")->required();
+    convert
+        ->add_option(
+            "--type", convert_.type,
+            "Of the matrices: q8_0, q4_0, f16, bf16, f32; without it they stay as they are")
+        ->check(CLI::IsMember({"q8_0", "q4_0", "f16", "bf16", "f32"}))
+        ->type_name("TYPE");
+    convert->add_flag("--force", convert_.force, "Replace a file that is there");
+    convert->add_flag("--json", convert_.json, "Print JSON");
+    add_settings(convert, {"models_dir", "model_sources", "allow_code"});
+
     CLI::App* bench = add_verb("bench", "Measure how fast a model runs here",
                                [this](const Context& c) { return bench_model(c, bench_); });
     bench->add_option("MODEL", bench_.model, "Name or path")->required();
@@ -271,6 +285,7 @@ class CommandLine {
   ListOptions list_;
   ShowOptions show_;
   EvalVerbOptions eval_;
+  ConvertVerbOptions convert_;
   BenchVerbOptions bench_;
   TokenizeVerbOptions tokens_;
   DetokenizeVerbOptions ids_;

@@ -36,7 +36,7 @@ TEST(Commands, HelpAndVersion) {
   EXPECT_EQ(help.code, kExitOk);
   for (const char* verb :
        {"serve", "run", "ps", "load", "unload", "route", "list", "show", "tokenize", "detokenize",
-        "embed", "template", "eval", "bench", "doctor", "config"}) {
+        "embed", "template", "eval", "convert", "bench", "doctor", "config"}) {
     EXPECT_NE(help.out.find(verb), std::string::npos) << verb;
     const Outcome own = run({verb, "--help"});
     EXPECT_EQ(own.code, kExitOk) << verb;

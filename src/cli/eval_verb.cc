@@ -12,6 +12,8 @@
 #include "cli/progress_bar.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "models/folder_model.h"
+#include "models/vocabulary_cache.h"
 #include "wire/json_guard.h"
 
 namespace minerva::cli {
@@ -96,8 +98,12 @@ Result<void> evaluate_model(const Context& context, const EvalVerbOptions& optio
   eval.numerics = compute.numerics;
   eval.progress = bar.callback();
   if (sink) eval.each_logits = [&](std::span<const float> row) { return sink->write(row); };
+  backend::EvalModel model;
+  MINERVA_ASSIGN(model.file, models::open_model(entry.path));
+  MINERVA_ASSIGN(const auto vocabulary, models::load_vocabulary(entry.path));
+  model.tokenizer = vocabulary->tokenizer;
   MINERVA_ASSIGN(const backend::EvalReport report,
-                 backend::evaluate(entry.path, text, eval, *compute.pool, *compute.kernels));
+                 backend::evaluate(model, text, eval, *compute.pool, *compute.kernels));
   bar.clear();
   // Where standard output is the logits' the report goes beside it.
   const int out = options.dump_logits == "-" ? kStderr : kStdout;

@@ -5,17 +5,17 @@
 #include <algorithm>
 #include <map>
 
-#include "backend/native/native_backend.h"
+#include "backend/native/native_kind.h"
 #include "base/log.h"
 #include "base/system.h"
-#include "engine/kv_cache.h"
 #include "engine/model_config.h"
+#include "models/folder_model.h"
 
 namespace minerva::cli {
 namespace {
 
-void add_engine_view(const formats::GgufFile& file, const Settings& settings,
-                     ModelSummary& summary) {
+void add_engine_view(const formats::GgufFile& file, const backend::ModelSpec& spec,
+                     const Settings& settings, ModelSummary& summary) {
   for (const WeightShare& share : summary.weights) {
     const auto& all = formats::all_dtypes();
     const auto type = std::ranges::find(all, share.type, &formats::DTypeInfo::name);
@@ -37,7 +37,14 @@ void add_engine_view(const formats::GgufFile& file, const Settings& settings,
     return;
   }
   summary.context.context = *context;
-  summary.context.kv_bytes = engine::KvLayout(*config).bytes_for(*context);
+  backend::NativeOptions options;
+  options.open = [](const backend::ModelSpec& model) { return models::open_model(model.path); };
+  const auto need = backend::native_memory_need(spec, *context, options);
+  if (!need) {
+    summary.unsupported.push_back(need.error().message);
+    return;
+  }
+  summary.memory = *need;
 }
 
 }  // namespace
@@ -48,7 +55,7 @@ std::vector<WeightShare> weight_shares(const formats::GgufFile& file) {
     WeightShare& share = by_type[tensor.type];
     share.type = formats::dtype_info(tensor.type).name;
     ++share.tensors;
-    share.bytes += tensor.data.size();
+    share.bytes += tensor.bytes();
   }
   std::vector<WeightShare> shares;
   for (auto& [type, share] : by_type) shares.push_back(std::move(share));
@@ -56,7 +63,8 @@ std::vector<WeightShare> weight_shares(const formats::GgufFile& file) {
   return shares;
 }
 
-ModelSummary summarize(const formats::GgufFile& file, const Settings& settings) {
+ModelSummary summarize(const formats::GgufFile& file, const backend::ModelSpec& spec,
+                       const Settings& settings) {
   ModelSummary summary;
   summary.architecture =
       escape_controls(file.get_string_or("general.architecture", "").value_or(""));
@@ -65,7 +73,7 @@ ModelSummary summarize(const formats::GgufFile& file, const Settings& settings) 
   for (const formats::GgufTensor& tensor : file.tensors()) summary.parameters += tensor.elements();
   summary.weights = weight_shares(file);
   for (const std::string& warning : file.warnings()) summary.warnings.push_back(warning);
-  add_engine_view(file, settings, summary);
+  add_engine_view(file, spec, settings, summary);
   return summary;
 }
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "backend/engine_kind.h"
+#include "backend/model_spec.h"
 #include "base/result.h"
 #include "cli/settings.h"
 #include "formats/gguf.h"
@@ -22,8 +24,7 @@ std::vector<WeightShare> weight_shares(const formats::GgufFile& file);
 
 struct ContextPlan {
   std::uint64_t trained = 0;
-  std::uint64_t context = 0;   // what serving it here gives a request
-  std::uint64_t kv_bytes = 0;  // that one full context takes
+  std::uint64_t context = 0;  // what serving it here gives a request
 };
 
 struct ModelSummary {
@@ -33,11 +34,14 @@ struct ModelSummary {
   std::uint64_t file_bytes = 0;
   std::vector<WeightShare> weights;
   ContextPlan context;
+  backend::MemoryNeed memory;  // with that context
   // What keeps the native engine from running it; empty when nothing does.
   std::vector<std::string> unsupported;
   std::vector<std::string> warnings;
 };
 
-ModelSummary summarize(const formats::GgufFile& file, const Settings& settings);
+// `file`: what models::open_model() made of the spec's path.
+ModelSummary summarize(const formats::GgufFile& file, const backend::ModelSpec& spec,
+                       const Settings& settings);
 
 }  // namespace minerva::cli

@@ -2,10 +2,12 @@
 
 #include <optional>
 
+#include "backend/native/native_kind.h"
 #include "base/log.h"
 #include "cli/model_summary.h"
 #include "cli/terminal.h"
 #include "cli/verbs.h"
+#include "models/folder_model.h"
 #include "models/vocabulary_cache.h"
 #include "serve/model_text.h"
 #include "wire/json_guard.h"
@@ -68,7 +70,7 @@ wire::Json verdict(const models::ModelEntry& entry) {
   return out;
 }
 
-// What its GGUF file says besides, and what our own engine makes of it.
+// What its weights say besides, and what our own engine makes of it.
 void add_summary(wire::Json& out, const ModelSummary& summary) {
   out["general_name"] = summary.name;
   out["parameters"] = summary.parameters;
@@ -77,10 +79,10 @@ void add_summary(wire::Json& out, const ModelSummary& summary) {
     weights.push_back({{"type", share.type}, {"tensors", share.tensors}, {"bytes", share.bytes}});
   out["context_trained"] = summary.context.trained;
   out["context"] = summary.context.context;
-  // The weights are packed at about their size in the file.
-  out["memory"] = {{"weights_bytes", summary.file_bytes},
-                   {"context_bytes", summary.context.kv_bytes},
-                   {"total_bytes", summary.file_bytes + summary.context.kv_bytes}};
+  out["memory"] = {{"weights_bytes", summary.memory.weights_bytes},
+                   {"context_bytes", summary.memory.kv_bytes},
+                   {"overhead_bytes", summary.memory.overhead_bytes},
+                   {"total_bytes", summary.memory.total()}};
   out["unsupported"] = summary.unsupported;
   out["warnings"] = summary.warnings;
 }
@@ -127,7 +129,7 @@ std::string verdict_words(const models::ModelEntry& entry) {
   return out;
 }
 
-// Of a model that is no GGUF file.
+// Of a model whose weights our own engine does not read.
 std::string folder_words(const models::ModelEntry& entry) {
   std::string out;
   if (!entry.architecture.empty())
@@ -142,7 +144,7 @@ std::string folder_words(const models::ModelEntry& entry) {
   return out;
 }
 
-std::string gguf_words(const ModelSummary& summary) {
+std::string summary_words(const ModelSummary& summary) {
   std::string out;
   if (!summary.name.empty()) out += fmt::format("  calls itself  {}\n", summary.name);
   out += fmt::format("  architecture  {}, {:.1f} M parameters\n", summary.architecture,
@@ -154,8 +156,10 @@ std::string gguf_words(const ModelSummary& summary) {
   if (summary.context.context != 0) {
     out += fmt::format("  context       {} here, trained for {}\n", summary.context.context,
                        summary.context.trained);
-    out += fmt::format("  memory        {} for the weights and {} for one full context\n",
-                       size_text(summary.file_bytes), size_text(summary.context.kv_bytes));
+    out +=
+        fmt::format("  memory        {} for the weights, {} for one full context, {} to compute\n",
+                    size_text(summary.memory.weights_bytes), size_text(summary.memory.kv_bytes),
+                    size_text(summary.memory.overhead_bytes));
   }
   return out;
 }
@@ -167,6 +171,7 @@ std::string limits_words(const ModelSummary& summary) {
     out += fmt::format("  warning       {}\n", escape_controls(warning));
   for (const std::string& what : summary.unsupported)
     out += fmt::format("  not supported {}\n", escape_controls(what));
+  if (summary.unsupported.empty()) out += "  own engine    runs it\n";
   return out;
 }
 
@@ -181,19 +186,27 @@ Result<void> show_model(const Context& context, const ShowOptions& options) {
     return fail(ErrorCode::InvalidModel, entry.problem, "model");
   }
   ModelSummary summary;
+  const auto objection = backend::native_objection(models::spec_of(entry));
   const bool gguf = entry.format == backend::ModelFormat::Gguf;
-  if (gguf) {
-    MINERVA_ASSIGN(const auto file, formats::GgufFile::open(entry.path));
-    summary = summarize(*file, context.settings());
+  bool readable = gguf || !objection;
+  if (readable) {
+    const auto file = models::open_model(entry.path);
+    if (file) {
+      summary = summarize(*file, models::spec_of(entry), context.settings());
+    } else {
+      readable = false;
+      summary.unsupported.push_back(file.error().message);
+    }
   }
+  if (objection) summary.unsupported.insert(summary.unsupported.begin(), *objection);
   const auto vocabulary = models::load_vocabulary(entry.path);
   if (!vocabulary) summary.unsupported.push_back(vocabulary.error().message);
-  if (gguf) {
+  if (readable) {
     add_summary(facts, summary);
   } else {
     facts["unsupported"] = summary.unsupported;
   }
-  text += gguf ? gguf_words(summary) : folder_words(entry);
+  text += readable ? summary_words(summary) : folder_words(entry);
   if (vocabulary) {
     add_vocabulary(facts, **vocabulary);
     MINERVA_TRY(add_template(facts, *vocabulary));

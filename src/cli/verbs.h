@@ -53,6 +53,15 @@ struct EvalVerbOptions {
 };
 Result<void> evaluate_model(const Context& context, const EvalVerbOptions& options);
 
+struct ConvertVerbOptions {
+  std::string model;  // a folder's path or name
+  std::string to;
+  std::string type;  // empty: as the weights are
+  bool force = false;
+  bool json = false;
+};
+Result<void> convert_folder(const Context& context, const ConvertVerbOptions& options);
+
 struct BenchVerbOptions {
   std::string model;
   std::string engines;  // "all", or names parted by commas; empty: our own alone, and closer

@@ -26,10 +26,10 @@ double median(std::vector<double> values) {
 
 }  // namespace
 
-Result<BenchReport> benchmark(const std::string& model_path, const BenchOptions& options,
+Result<BenchReport> benchmark(const OpenModel& open, const BenchOptions& options,
                               engine::ComputePool& pool, const kernels::KernelTable& kernels) {
   const auto load_start = SteadyTime::now();
-  MINERVA_ASSIGN(auto file, formats::GgufFile::open(model_path));
+  MINERVA_ASSIGN(auto file, open());
   MINERVA_ASSIGN(const auto model, engine::Model::load(file, engine::Numerics::Exact, pool));
   BenchReport report;
   report.load_s = seconds_since(load_start);

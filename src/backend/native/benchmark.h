@@ -4,10 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <functional>
+#include <memory>
 
 #include "base/result.h"
 #include "engine/compute_pool.h"
+#include "formats/gguf.h"
 #include "kernels/kernel_table.h"
 
 namespace minerva::backend {
@@ -18,6 +20,8 @@ struct BenchOptions {
   std::size_t sequences = 1;  // that decode at once
   std::size_t rounds = 5;
 };
+
+using OpenModel = std::function<Result<std::shared_ptr<const formats::GgufFile>>()>;
 
 struct BenchReport {
   std::size_t prompt_tokens = 0;
@@ -30,7 +34,8 @@ struct BenchReport {
   unsigned threads = 0;
 };
 
-Result<BenchReport> benchmark(const std::string& model_path, const BenchOptions& options,
+// `open` is part of the load that is measured.
+Result<BenchReport> benchmark(const OpenModel& open, const BenchOptions& options,
                               engine::ComputePool& pool, const kernels::KernelTable& kernels);
 
 }  // namespace minerva::backend

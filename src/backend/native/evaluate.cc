@@ -140,11 +140,10 @@ Result<Plan> make_plan(const text::Tokenizer& tokenizer, std::string_view text,
 
 }  // namespace
 
-Result<EvalReport> evaluate(const std::string& model_path, std::string_view text,
+Result<EvalReport> evaluate(const EvalModel& model, std::string_view text,
                             const EvalOptions& options, engine::ComputePool& pool,
                             const kernels::KernelTable& kernels) {
-  MINERVA_ASSIGN(auto file, formats::GgufFile::open(model_path));
-  MINERVA_ASSIGN(const auto tokenizer, text::Tokenizer::from_gguf(*file));
+  const auto& [file, tokenizer] = model;
   MINERVA_ASSIGN(const engine::ModelConfig config, engine::read_config(*file));
   MINERVA_ASSIGN(const Plan plan, make_plan(*tokenizer, text, options, config.trained_context));
   MINERVA_ASSIGN(const auto scorer,

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,7 +14,9 @@
 #include "base/result.h"
 #include "engine/compute_pool.h"
 #include "engine/model.h"
+#include "formats/gguf.h"
 #include "kernels/kernel_table.h"
+#include "text/tokenizer.h"
 
 namespace minerva::backend {
 
@@ -31,6 +34,11 @@ struct EvalOptions {
   std::function<Result<void>(std::span<const float>)> each_logits;
 };
 
+struct EvalModel {
+  std::shared_ptr<const formats::GgufFile> file;
+  std::shared_ptr<const text::Tokenizer> tokenizer;
+};
+
 struct EvalReport {
   std::size_t text_tokens = 0;  // of the whole text
   std::size_t windows = 0;
@@ -45,7 +53,7 @@ struct EvalReport {
   double f32_perplexity = 0;
 };
 
-Result<EvalReport> evaluate(const std::string& model_path, std::string_view text,
+Result<EvalReport> evaluate(const EvalModel& model, std::string_view text,
                             const EvalOptions& options, engine::ComputePool& pool,
                             const kernels::KernelTable& kernels);
 

@@ -74,6 +74,11 @@ Result<void> check_vocabulary(const text::Tokenizer& tokenizer, std::size_t rows
                           tokenizer.vocab_size(), rows));
 }
 
+Result<std::shared_ptr<const formats::GgufFile>> open_weights(const NativeOptions& options,
+                                                              const ModelSpec& spec) {
+  return options.open ? options.open(spec) : formats::GgufFile::open(spec.path);
+}
+
 Result<std::size_t> choose_context(const engine::ModelConfig& config, std::size_t asked,
                                    std::size_t configured, std::uint64_t kv_bytes) {
   if (asked > config.trained_context) {
@@ -130,7 +135,7 @@ Result<void> NativeBackend::load_model(const ModelSpec& spec, std::size_t contex
   }
   load_done_ = 0;
   load_total_ = 0;
-  MINERVA_ASSIGN(auto file, formats::GgufFile::open(spec.path));
+  MINERVA_ASSIGN(auto file, open_weights(options_, spec));
   for (const std::string& warning : file->warnings()) log_warning("{}: {}", spec.path, warning);
   MINERVA_ASSIGN(const std::string_view architecture, file->get_string("general.architecture"));
   std::shared_ptr<const text::Tokenizer> tokenizer;

@@ -31,6 +31,8 @@ struct NativeOptions {
   std::size_t waiting_max = 512;
   engine::ScheduleLimits schedule;
   Duration paused_max = std::chrono::seconds(60);
+  // Opens a model's weights; empty: GGUF files only.
+  std::function<Result<std::shared_ptr<const formats::GgufFile>>(const ModelSpec&)> open;
   // Where vocabularies are shared with others; empty: read from the file.
   std::function<Result<std::shared_ptr<const text::Tokenizer>>(const ModelSpec&)> vocabulary;
   // Another scheduler than the fair one, for tests.
@@ -100,6 +102,10 @@ class NativeBackend final : public InferenceBackend {
 
 // Of a model that is an encoder, or of any other.
 Capabilities native_capabilities(bool encoder);
+
+// By the options' way, or as a GGUF file.
+Result<std::shared_ptr<const formats::GgufFile>> open_weights(const NativeOptions& options,
+                                                              const ModelSpec& spec);
 
 // The context that a load gets: what is asked for, or the least of the model's own, the configured
 // and what `kv_bytes` hold. More than the model was trained for, or than memory holds, is refused.

@@ -44,23 +44,27 @@ Result<MemoryNeed> encoder_need(const formats::GgufFile& file, std::size_t conte
 }  // namespace
 
 std::optional<std::string> native_objection(const ModelSpec& spec) {
-  if (spec.format != ModelFormat::Gguf) {
-    return fmt::format("reads GGUF files, and this model is {}", to_string(spec.format));
+  const bool folder = spec.format == ModelFormat::Safetensors || spec.format == ModelFormat::Mlx;
+  if (spec.format != ModelFormat::Gguf && !folder) {
+    return fmt::format("reads GGUF files and folders of safetensors, and this model is {}",
+                       to_string(spec.format));
   }
+  if (folder && !spec.folder_objection.empty()) return spec.folder_objection;
   if (spec.mmproj_path) return "takes no vision projector";
   if (!spec.adapter_paths.empty()) return "takes no adapters";
   const auto known = engine::supported_architectures();
-  if (!spec.architecture.empty() && !engine::is_encoder(spec.architecture) &&
-      std::ranges::find(known, spec.architecture) == known.end()) {
+  const std::string& architecture = folder ? spec.gguf_architecture : spec.architecture;
+  if (!architecture.empty() && !engine::is_encoder(architecture) &&
+      std::ranges::find(known, architecture) == known.end()) {
     return fmt::format("runs {}, {}, and this model is {}", fmt::join(known, ", "),
-                       fmt::join(engine::encoder_architectures(), ", "), spec.architecture);
+                       fmt::join(engine::encoder_architectures(), ", "), architecture);
   }
   return std::nullopt;
 }
 
 Result<MemoryNeed> native_memory_need(const ModelSpec& spec, std::size_t context_size,
                                       const NativeOptions& options) {
-  MINERVA_ASSIGN(const auto file, formats::GgufFile::open(spec.path));
+  MINERVA_ASSIGN(const auto file, open_weights(options, spec));
   MINERVA_ASSIGN(const std::string_view architecture, file->get_string("general.architecture"));
   if (engine::is_encoder(architecture)) return encoder_need(*file, context_size, options);
   MINERVA_ASSIGN(const engine::ModelConfig config, engine::read_config(*file));

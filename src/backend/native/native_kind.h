@@ -1,5 +1,5 @@
-// Our own engine as a kind of engine: always there, takes GGUF files of the architectures that it
-// knows.
+// Our own engine as a kind of engine: always there, takes GGUF files, and folders in the terms of
+// these (NativeOptions::open), of the architectures that it knows.
 #pragma once
 
 #include <map>
