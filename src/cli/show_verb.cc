@@ -192,7 +192,7 @@ Result<void> show_model(const Context& context, const ShowOptions& options) {
   if (readable) {
     const auto file = models::open_model(entry.path);
     if (file) {
-      summary = summarize(*file, models::spec_of(entry), context.settings());
+      summary = summarize(**file, models::spec_of(entry), context.settings());
     } else {
       readable = false;
       summary.unsupported.push_back(file.error().message);
