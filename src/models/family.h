@@ -27,7 +27,10 @@ enum class Change : std::uint8_t {
   Float,     // a matrix that is kept in F32
   EvenRows,  // rows 0, 2, 4, … and
   OddRows,   // rows 1, 3, 5, … of a matrix that mixes two
-  Skip,      // nothing that is computed with
+  Columns,   // of [expert][input][output]: a row is an output
+  EvenColumns,
+  OddColumns,
+  Skip,  // nothing that is computed with
 };
 
 // `{}` stands for a number. A pattern is of a module, whose .weight and .bias keep their endings,

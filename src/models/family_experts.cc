@@ -49,6 +49,16 @@ constexpr TensorRule kGptOssRules[] = {
      true},
     {"model.layers.{}.mlp.experts.down_proj_scales", "", Change::Skip, true},
     {"model.layers.{}.mlp.experts.down_proj_bias", "blk.{}.ffn_down_exps.bias", Change::Same, true},
+    // Without MXFP4, with inputs as rows.
+    {"model.layers.{}.mlp.experts.gate_up_proj", "blk.{}.ffn_gate_exps.weight", Change::EvenColumns,
+     true},
+    {"model.layers.{}.mlp.experts.gate_up_proj", "blk.{}.ffn_up_exps.weight", Change::OddColumns,
+     true},
+    {"model.layers.{}.mlp.experts.down_proj", "blk.{}.ffn_down_exps.weight", Change::Columns, true},
+    // As mlx-lm writes it.
+    {"model.layers.{}.mlp.experts.gate_proj", "blk.{}.ffn_gate_exps"},
+    {"model.layers.{}.mlp.experts.up_proj", "blk.{}.ffn_up_exps"},
+    {"model.layers.{}.mlp.experts.down_proj", "blk.{}.ffn_down_exps"},
 };
 
 Result<void> write_expert_counts(FamilyWriter& out,

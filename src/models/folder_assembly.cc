@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "formats/dequantize.h"
 #include "models/name_pattern.h"
+#include "models/transposed_rows.h"
 
 namespace minerva::models {
 namespace {
@@ -43,6 +44,10 @@ bool is_part_of_quantized(const FolderTensors& tensors, std::string_view name) {
     return codes != nullptr && codes->dtype == "U32";
   }
   return false;
+}
+
+bool is_transposed(Change change) {
+  return change == Change::Columns || change == Change::EvenColumns || change == Change::OddColumns;
 }
 
 bool is_vector(std::string_view name) { return name.ends_with(".bias"); }
@@ -134,13 +139,15 @@ Result<RowOrder> FolderAssembly::order_of(const Target& target, std::uint64_t ro
     }
     case Change::EvenRows:
     case Change::OddRows:
+    case Change::EvenColumns:
+    case Change::OddColumns:
       if (rows % 2 != 0) {
         return refuse(
             ErrorCode::InvalidModel, target.first_name,
-            fmt::format("has {} rows, and should have two for each of its outputs", rows));
+            fmt::format("has {} outputs, and should have two for each of an expert", rows));
       }
       order.kind = RowOrder::Kind::Every;
-      order.first = target.change == Change::OddRows ? 1 : 0;
+      order.first = target.change == Change::OddRows || target.change == Change::OddColumns ? 1 : 0;
       order.step = 2;
       return order;
     default:
@@ -175,6 +182,7 @@ Result<void> FolderAssembly::make(const std::string& name, Target target) {
       target.change == Change::Float) {
     return make_floats(std::move(tensor), target);
   }
+  if (is_transposed(target.change)) return make_transposed(std::move(tensor), std::move(target));
   // Experts keep their rows apart: an order is one expert's.
   const bool experts = first.shape.size() == 3;
   MINERVA_ASSIGN(const RowOrder order, order_of(target, experts ? first.shape[1] : first.rows));
@@ -188,6 +196,23 @@ Result<void> FolderAssembly::make(const std::string& name, Target target) {
   std::vector<WeightSource> pieces;
   for (auto& [piece, source] : target.pieces) pieces.push_back(std::move(source));
   parts_.rows.push_back(std::make_unique<SourceRows>(std::move(pieces), order));
+  tensor.rows = parts_.rows.back().get();
+  parts_.tensors.push_back(std::move(tensor));
+  return {};
+}
+
+Result<void> FolderAssembly::make_transposed(GgufTensor tensor, Target target) {
+  WeightSource& source = target.pieces.begin()->second;
+  if (target.pieces.size() != 1 || source.shape.size() != 3 ||
+      source.form != WeightSource::Form::Plain) {
+    return refuse(
+        ErrorCode::Unsupported, target.first_name,
+        fmt::format("is [{}]; one of floats for each expert, input and output is supported",
+                    fmt::join(source.shape, ", ")));
+  }
+  MINERVA_ASSIGN(const RowOrder order, order_of(target, source.shape[2]));
+  tensor.dims = {source.shape[1], order.count(source.shape[2]), source.shape[0], 1};
+  parts_.rows.push_back(std::make_unique<TransposedRows>(std::move(source), order));
   tensor.rows = parts_.rows.back().get();
   parts_.tensors.push_back(std::move(tensor));
   return {};

@@ -37,6 +37,7 @@ class FolderAssembly {
   Result<void> add(const TensorRule& rule, const std::string& to, const std::string& name,
                    std::span<const std::uint32_t> numbers);
   Result<void> make(const std::string& name, Target target);
+  Result<void> make_transposed(formats::GgufTensor tensor, Target target);
   Result<void> make_floats(formats::GgufTensor tensor, const Target& target);
   Result<RowOrder> order_of(const Target& target, std::uint64_t rows) const;
   void add_floats(formats::GgufTensor tensor, const std::vector<float>& values);

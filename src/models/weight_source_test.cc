@@ -1,6 +1,7 @@
 // MLX's quantised weights against its rule, written plainly here: weight = scale * code + bias,
 // codes in one stream of bits from the lowest on.
 #include "models/weight_source.h"
+#include "models/transposed_rows.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -12,6 +13,7 @@
 #include "formats/half.h"
 #include "models/folder_tensors.h"
 #include "models/test_files.h"
+#include "models/transposed_rows.h"
 
 namespace minerva::models {
 namespace {
@@ -121,6 +123,37 @@ TEST(Orders, AreOfRows) {
   std::vector<float> out(4);
   rows.read(6, std::as_writable_bytes(std::span(out)));
   EXPECT_EQ(out, (std::vector<float>{6, 7, 0, 1}));
+}
+
+TEST(Transposed, RowsAreOutputs) {
+  // Two matrices of 3 inputs and 70 outputs, each value telling its place: more outputs than are
+  // read at once.
+  constexpr std::size_t kInputs = 3;
+  constexpr std::size_t kOutputs = 70;
+  std::vector<float> values(2 * kInputs * kOutputs);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  WeightSource source;
+  source.type = DType::F32;
+  source.rows = 2 * kInputs;
+  source.cols = kOutputs;
+  source.shape = {2, kInputs, kOutputs};
+  source.plain = std::as_bytes(std::span(values));
+  const RowOrder odd{RowOrder::Kind::Every, 0, 1, 2};
+  for (const RowOrder& order : {RowOrder{}, odd}) {
+    const TransposedRows rows(source, order);
+    const std::size_t each = order.count(kOutputs);
+    for (const std::size_t first : {std::size_t{0}, each - 2}) {
+      const std::size_t count = first == 0 ? 2 * each : 5;  // all, and over a border
+      std::vector<float> out(count * kInputs);
+      rows.read(first, std::as_writable_bytes(std::span(out)));
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        const std::size_t row = first + i / kInputs;
+        const std::size_t output = order.source_row(row % each);
+        const std::size_t at = (row / each * kInputs + i % kInputs) * kOutputs + output;
+        ASSERT_EQ(out[i], values[at]) << "row " << row << ", input " << i % kInputs;
+      }
+    }
+  }
 }
 
 class MlxFolder : public testing::Test {

@@ -1,6 +1,6 @@
-// The engine's float32 mode against Hugging Face transformers on tiny seeded models of every dense
-// architecture (tools/make_hf_goldens.py made tests/data/hf): the reading of their folders and the
-// graph can be what differs, and nothing else.
+// The engine's float32 mode against Hugging Face transformers on tiny seeded models of every
+// architecture (tools/make_hf_goldens.py and make_expert_goldens.py made tests/data/hf): the
+// reading of their folders and the graph can be what differs, and nothing else.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -77,7 +77,10 @@ std::vector<Case> cases() {
                            "cohere2",        "olmo2",
                            "olmo3",          "smollm3",
                            "stablelm",       "stablelm_parallel",
-                           "starcoder2",     "glm4"}) {
+                           "starcoder2",     "glm4",
+                           "mixtral",        "qwen2_moe",
+                           "qwen3_moe",      "gpt_oss",
+                           "gpt_oss_mxfp4"}) {
     all.push_back({name});
   }
   all.push_back({"phi3_longrope", "logits_short.bin"});
