@@ -40,8 +40,8 @@ QWEN2 = SMALL | dict(
 QWEN3 = SMALL | dict(
     architectures=["Qwen3MoeForCausalLM"], model_type="qwen3_moe", intermediate_size=72,
     head_dim=32, moe_intermediate_size=24, num_experts=7, num_experts_per_tok=3,
-    decoder_sparse_step=1, mlp_only_layers=[], norm_topk_prob=True, attention_bias=False, use_sliding_window=False,
-    sliding_window=None)
+    decoder_sparse_step=1, mlp_only_layers=[], norm_topk_prob=True, attention_bias=False,
+    use_sliding_window=False, sliding_window=None)
 # The pairs of a head of 32 fall into all three bands of YaRN; most tokens lie beyond the window.
 YARN = dict(rope_type="yarn", factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
             original_max_position_embeddings=300)
