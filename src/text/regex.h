@@ -15,8 +15,7 @@ namespace minerva::text {
 
 // The longest in use (DeepSeek's) has some 500 bytes.
 inline constexpr std::size_t kRegexBytesMax = 8192;
-// Steps of matching a byte of text may take, over what short texts get in any case. Published
-// expressions take up to 12.
+// Steps of matching a byte of text may take, over what short texts get in any case.
 inline constexpr std::size_t kRegexStepsPerByte = 64;
 inline constexpr std::size_t kRegexStepsFree = 100'000;
 
