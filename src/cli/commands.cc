@@ -58,7 +58,8 @@ class CommandLine {
   const FlagValues& flags() const { return flags_; }
   const Action& action() const { return action_; }
   bool diagnoses() const { return diagnoses_; }
-  bool chats() const { return chats_; }
+  // Verbs whose user waits for the answer alone.
+  bool answers() const { return answers_; }
   DoctorOptions& doctor() { return doctor_; }
 
  private:
@@ -113,7 +114,7 @@ class CommandLine {
     CLI::App* run = add_verb("run", "Chat in the terminal, or answer one prompt",
                              [this](const Context& c) { return run_chat(c, run_); });
     run->callback([this] {
-      chats_ = true;
+      answers_ = true;
       action_ = [this](const Context& c) { return run_chat(c, run_); };
     });
     run->add_option("MODEL", run_.model, "Name or path; without it the server's own model");
@@ -236,6 +237,10 @@ class CommandLine {
 
     CLI::App* embed = add_verb("embed", "Texts to vectors, a JSON array a line",
                                [this](const Context& c) { return embed_texts(c, embed_); });
+    embed->callback([this] {
+      answers_ = true;
+      action_ = [this](const Context& c) { return embed_texts(c, embed_); };
+    });
     embed->add_option("MODEL", embed_.model, "Name or path")->required();
     embed->add_option("TEXT", embed_.texts, "Texts; without any, standard input has one a line");
     embed->add_option("--dimensions", embed_.dimensions, "Only the first so many numbers of each")
@@ -275,7 +280,7 @@ class CommandLine {
   FlagValues flags_;
   Action action_;
   bool diagnoses_ = false;
-  bool chats_ = false;
+  bool answers_ = false;
   RunOptions run_;
   EmbedVerbOptions embed_;
   PsOptions ps_;
@@ -314,7 +319,7 @@ int run_command(std::span<const std::string> arguments, std::span<const std::str
     line.doctor().configuration_error = configuration.error();
     configuration = default_configuration(environment);
   }
-  const bool quiet = line.chats() && configuration->is_default("log_level");
+  const bool quiet = line.answers() && configuration->is_default("log_level");
   set_log_level(quiet ? LogLevel::Warning : level_of(configuration->settings.log_level));
 
   const SteadyClock clock;

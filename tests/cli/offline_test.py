@@ -141,8 +141,8 @@ class ModelsTest(ProgramTest):
 
     def test_show_says_what_is_not_supported(self):
         shown = self.home().json("show", VOCAB / "ggml-vocab-gpt-2.gguf", "--json")
-        self.assertIn('"gpt2"', shown["unsupported"][0])
-        self.assertIn("llama, gemma3", shown["unsupported"][0])
+        self.assertIn("this model is gpt2", shown["unsupported"][0])
+        self.assertIn("llama, mistral3, qwen2", shown["unsupported"][0])
 
     def test_unknown_and_broken_models(self):
         home = self.home(models={"tiny": TINY, "other": TINY})

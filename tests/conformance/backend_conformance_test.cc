@@ -473,8 +473,14 @@ TEST_P(BackendConformance, ADeadlineEndsARequest) {
 TEST_P(BackendConformance, AVectorIsThatOfItsTextAloneOrThereIsNone) {
   const auto engine = loaded();
   EmbedRequest request;
+  const bool takes_tokens = engine->capabilities().token_prompts != Support::No;
   for (std::size_t i = 0; i < 20; ++i) {
-    const auto ids = engine->tokenize("Text " + std::string(i * 3, 'x'), {.add_special = true});
+    const std::string text = "Text " + std::string(i * 3, 'x');
+    if (!takes_tokens) {
+      request.inputs.emplace_back(text);
+      continue;
+    }
+    const auto ids = engine->tokenize(text, {.add_special = true});
     ASSERT_TRUE(ids);
     request.inputs.emplace_back(*ids);
   }
@@ -491,17 +497,22 @@ TEST_P(BackendConformance, AVectorIsThatOfItsTextAloneOrThereIsNone) {
   ASSERT_EQ(together.vectors.size(), request.inputs.size());
   std::size_t tokens = 0;
   for (std::uint32_t i = 0; i < request.inputs.size(); ++i) {
-    tokens += std::get<std::vector<TokenId>>(request.inputs[i]).size();
     EmbedRequest one;
     one.inputs.push_back(request.inputs[i]);
     const auto own = std::make_shared<GenerationStream>();
     ASSERT_TRUE(engine->embed(one, own));
     const Recording alone = record(*own);
     ASSERT_EQ(alone.vectors.size(), 1U);
+    if (takes_tokens) {
+      EXPECT_EQ(alone.end->usage.prompt_tokens,
+                std::get<std::vector<TokenId>>(request.inputs[i]).size());
+    }
+    tokens += alone.end->usage.prompt_tokens;
     EXPECT_EQ(alone.vectors.at(0), together.vectors.at(i)) << "input " << i;
     EXPECT_EQ(together.vectors.at(i).size(), together.vectors.at(0).size());
     if (i > 0) EXPECT_NE(together.vectors.at(i), together.vectors.at(i - 1));
   }
+  EXPECT_GT(tokens, 20U);
   EXPECT_EQ(together.end->usage.prompt_tokens, tokens);
   EXPECT_FALSE(engine->embed({}, std::make_shared<GenerationStream>())) << "nothing to embed";
 }

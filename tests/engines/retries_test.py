@@ -48,7 +48,9 @@ class RetriesTest(program.ProgramTest):
         status, answer = server.post("/v1/completions", **ASK)
         self.assertEqual(status, 200, answer)
         self.assertEqual(answer["choices"], self.wanted)
-        self.assertEqual([r["backend"] for r in answer["minerva"]["retries"]], ["llama_cpp"])
+        # Twice where it is asked again before its end is known.
+        retries = [retry["backend"] for retry in answer["minerva"]["retries"]]
+        self.assertIn(retries, (["llama_cpp"], ["llama_cpp"] * 2))
         self.assertNotEqual(instance_of(server)["pid"], self.child.pid)
 
     def test_a_streamed_answer_that_has_begun_ends_with_its_error(self):
