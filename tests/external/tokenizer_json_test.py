@@ -46,7 +46,7 @@ class TokenizerJson(program.ProgramTest):
                       min(len(ids), len(wanted)))
             self.assertEqual(ids[at:at + 8], wanted[at:at + 8], f"{folder}, seed {seed}, id {at}")
             self.assertEqual(len(ids), len(wanted))
-            self.assertGreater(len(ids), PARTS)
+            self.assertGreater(len(ids), PARTS * 3 // 4)  # some take several words as one
 
     def test_trained_ones(self):
         home = self.home()

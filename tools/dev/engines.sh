@@ -41,9 +41,11 @@ export_engines() {
 }
 
 export_made_models() {
-  export MINERVA_SAMPLE_SMOLLM2_HF MINERVA_SAMPLE_SMOLLM2_MLX MINERVA_SAMPLE_TINY_MLX
+  export MINERVA_SAMPLE_SMOLLM2_HF MINERVA_SAMPLE_SMOLLM2_MLX
+  export MINERVA_SAMPLE_TINY_HF MINERVA_SAMPLE_TINY_MLX
   MINERVA_SAMPLE_SMOLLM2_HF=$(make_model smollm2-hf)
   MINERVA_SAMPLE_SMOLLM2_MLX=$(make_model smollm2-mlx)
+  MINERVA_SAMPLE_TINY_HF=$(make_model tiny-hf)
   MINERVA_SAMPLE_TINY_MLX=$(make_model tiny-mlx)
 }
 
