@@ -510,7 +510,9 @@ TEST_P(BackendConformance, AVectorIsThatOfItsTextAloneOrThereIsNone) {
     tokens += alone.end->usage.prompt_tokens;
     EXPECT_EQ(alone.vectors.at(0), together.vectors.at(i)) << "input " << i;
     EXPECT_EQ(together.vectors.at(i).size(), together.vectors.at(0).size());
-    if (i > 0) EXPECT_NE(together.vectors.at(i), together.vectors.at(i - 1));
+    if (i > 0) {
+      EXPECT_NE(together.vectors.at(i), together.vectors.at(i - 1));
+    }
   }
   EXPECT_GT(tokens, 20U);
   EXPECT_EQ(together.end->usage.prompt_tokens, tokens);
