@@ -15,6 +15,7 @@
 
 #include "engine/decoder.h"
 #include "models/folder_model.h"
+#include "support/all_logits.h"
 
 namespace minerva::engine {
 namespace {
@@ -102,30 +103,7 @@ std::vector<std::vector<float>> run(const std::string& folder, const Golden& gol
   ComputePool pool(1);
   const auto model = load(folder, pool);
   if (model == nullptr) return {};
-  const std::span<const TokenId> tokens = golden.tokens;
-  KvLayout layout(model->config());
-  const auto bytes = layout.bytes_for(tokens.size());
-  const auto kv = KvPool::create(std::move(layout), bytes, tokens.size()).value();
-  Decoder decoder(model, *kv, pool, kernels::best_kernels(),
-                  {.tokens = chunk, .logits = chunk, .context = golden.context});
-  std::vector<std::vector<float>> out;
-  SequenceKv sequence = kv->make_sequence();
-  for (std::size_t at = 0; at < tokens.size(); at += chunk) {
-    const std::size_t count = std::min(chunk, tokens.size() - at);
-    EXPECT_TRUE(kv->reserve(sequence, count));
-    const StepItem item{&sequence, tokens.subspan(at, count), 0};
-    decoder.step({&item, 1});
-    for (std::size_t row = 0; row < count; ++row) {
-      const auto logits = decoder.logits(row);
-      out.emplace_back(logits.begin(), logits.end());
-    }
-  }
-  kv->release(sequence);
-  return out;
-}
-
-std::size_t argmax(std::span<const float> x) {
-  return static_cast<std::size_t>(std::max_element(x.begin(), x.end()) - x.begin());
+  return all_logits(model, golden.tokens, chunk, golden.context);
 }
 
 double largest_of(const Golden& golden) {
