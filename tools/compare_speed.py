@@ -6,7 +6,8 @@ after them, alone and for 16 sequences at once.
 
 Needs PyPI llama-cpp-python (0.3.36) and numpy. The two engines run by turns, so that a machine that
 slows down slows both; medians over the turns, and the ratio's own spread. Beside them the machine's
-limit for one sequence: bytes that it reads from memory in a second over the bytes of the weights.
+limit for one sequence: bytes that it reads from memory in a second over those of the weights that
+a token reads (of a mixture of experts only the chosen ones).
 """
 import argparse
 import ctypes
@@ -97,7 +98,7 @@ def minerva(options, model, sequences):
                "--sequences", str(sequences)]
     report = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return (report["prefill_512_tokens_per_s"], report["decode_tokens_per_s"],
-            report["weight_bytes"])
+            report["token_bytes"])
 
 
 def compare(options, model):
@@ -105,10 +106,10 @@ def compare(options, model):
     llama.round(1)  # warms its pages
     bandwidth = read_bandwidth(options.threads)
     ours, theirs = {}, {}
-    weight_bytes = 0
+    token_bytes = 0
     for _ in range(options.pairs):
         for sequences in (1, MANY):
-            prefill, decode, weight_bytes = minerva(options, model, sequences)
+            prefill, decode, token_bytes = minerva(options, model, sequences)
             their_prefill, their_decode = llama.measure(sequences)
             if sequences == 1:
                 ours.setdefault("prefill", []).append(prefill)
@@ -116,10 +117,10 @@ def compare(options, model):
             name = "decode" if sequences == 1 else f"decode of {MANY}"
             ours.setdefault(name, []).append(decode)
             theirs.setdefault(name, []).append(their_decode)
-    limit = bandwidth / weight_bytes
+    limit = bandwidth / token_bytes
     result = {"model": pathlib.Path(model).name, "threads": options.threads,
               "pairs": options.pairs, "read_gb_per_s": bandwidth / 1e9,
-              "weight_bytes": weight_bytes, "decode_limit": limit}
+              "token_bytes": token_bytes, "decode_limit": limit}
     for name, values in ours.items():
         ratios = sorted(a / b for a, b in zip(values, theirs[name]))
         result[name] = {"ours": statistics.median(values),
@@ -154,8 +155,8 @@ def main():
             print(json.dumps(result), flush=True)
             continue
         print("\n".join(rows(result)), flush=True)
-        print(f"{result['model']}: memory read {result['read_gb_per_s']:.1f} GB/s, weights "
-              f"{result['weight_bytes'] / 1e6:.1f} MB: at most {result['decode_limit']:.0f} tokens/s",
+        print(f"{result['model']}: memory read {result['read_gb_per_s']:.1f} GB/s, a token reads "
+              f"{result['token_bytes'] / 1e6:.1f} MB: at most {result['decode_limit']:.0f} tokens/s",
               file=sys.stderr)
 
 

@@ -137,6 +137,7 @@ Result<void> bench_model(const Context& context, const BenchVerbOptions& options
     out["threads"] = report.threads;
     out["isa"] = compute.kernels->name;
     out["weight_bytes"] = report.weight_bytes;
+    out["token_bytes"] = report.token_bytes;
     return write_out(wire::dump_json(out) + "\n");
   }
   return write_out(

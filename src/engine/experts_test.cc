@@ -160,6 +160,17 @@ TEST_P(Experts, MemoryIsKnownBeforeTheLoad) {
     for (const PackedWeight& w : model->layer(0).experts.gate.matrices) experts += w.bytes();
     EXPECT_GT(experts, 0u);
     EXPECT_GT(model->weight_bytes(), 3 * experts * model->config().layers.size());
+    // A token leaves out the experts that were not chosen for it, in each matrix of each layer.
+    const auto& c = model->config();
+    std::size_t routed = 0;
+    for (std::size_t i = 0; i < c.layers.size(); ++i) {
+      const ExpertWeights& e = model->layer(i).experts;
+      for (std::size_t x = 0; x < c.experts.count; ++x) {
+        routed += e.gate.matrices[x].bytes() + e.up.matrices[x].bytes() + e.down.matrices[x].bytes();
+      }
+    }
+    EXPECT_EQ(model->weight_bytes() - model->token_bytes(),
+              routed * (c.experts.count - c.experts.used) / c.experts.count);
   }
 }
 

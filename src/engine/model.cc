@@ -116,6 +116,18 @@ Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const GgufFile>
   return std::shared_ptr<const Model>(std::move(model));
 }
 
+std::uint64_t Model::token_bytes() const {
+  const std::size_t count = config_.experts.count;
+  if (count == 0) return weight_bytes_;
+  std::uint64_t routed = 0;
+  for (const LayerWeights& layer : layers_) {
+    for (const ExpertStack* stack : {&layer.experts.gate, &layer.experts.up, &layer.experts.down}) {
+      for (const PackedWeight& matrix : stack->matrices) routed += matrix.bytes();
+    }
+  }
+  return weight_bytes_ - routed / count * (count - config_.experts.used);
+}
+
 std::uint64_t Model::mapped_bytes() const {
   // A row that is not mapped yet brings its neighbours along (fault_around_bytes of Linux).
   constexpr std::uint64_t kFaultBytes = std::uint64_t{64} << 10;

@@ -37,6 +37,8 @@ class Model {
   const Norm& output_norm() const { return output_norm_; }
   const Linear& output() const { return output_; }  // [vocabulary][width]
   std::uint64_t weight_bytes() const { return weight_bytes_; }
+  // Those of them that a step of one token reads: of the routed experts only the chosen.
+  std::uint64_t token_bytes() const;
   // Memory behind the rows of the embedding that were read so far, at most.
   std::uint64_t mapped_bytes() const;
 

@@ -37,6 +37,7 @@ Result<BenchReport> benchmark(const OpenModel& open, const BenchOptions& options
   report.new_tokens = options.new_tokens;
   report.sequences = options.sequences;
   report.weight_bytes = model->weight_bytes();
+  report.token_bytes = model->token_bytes();
   report.threads = pool.size();
 
   const std::size_t positions = options.prompt_tokens + options.new_tokens;

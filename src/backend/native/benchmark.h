@@ -31,6 +31,7 @@ struct BenchReport {
   double prefill_tokens_per_s = 0;
   double decode_tokens_per_s = 0;  // of all sequences together
   std::uint64_t weight_bytes = 0;
+  std::uint64_t token_bytes = 0;  // of them, what one token reads
   unsigned threads = 0;
 };
 
