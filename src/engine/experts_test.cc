@@ -166,7 +166,8 @@ TEST_P(Experts, MemoryIsKnownBeforeTheLoad) {
     for (std::size_t i = 0; i < c.layers.size(); ++i) {
       const ExpertWeights& e = model->layer(i).experts;
       for (std::size_t x = 0; x < c.experts.count; ++x) {
-        routed += e.gate.matrices[x].bytes() + e.up.matrices[x].bytes() + e.down.matrices[x].bytes();
+        routed +=
+            e.gate.matrices[x].bytes() + e.up.matrices[x].bytes() + e.down.matrices[x].bytes();
       }
     }
     EXPECT_EQ(model->weight_bytes() - model->token_bytes(),
