@@ -42,7 +42,10 @@ Result<void> CharBpeModel::read_pieces(const Vocabulary& vocabulary) {
     if (is_plain_text(kind)) by_piece_.add(id);
   }
   for (std::size_t byte = 0; options_.byte_fallback && byte < 256; ++byte) {
-    if (byte_tokens_[byte] != kNoToken) continue;
+    // Gemma's files have the tab itself in place of <0x09>.
+    const char character = static_cast<char>(byte);
+    const bool needless = byte < 0x80 && by_piece_.find({&character, 1}) != kNoToken;
+    if (byte_tokens_[byte] != kNoToken || needless) continue;
     return fail(ErrorCode::InvalidModel,
                 fmt::format("the vocabulary falls back to bytes (model.byte_fallback), but has no "
                             "<0x{:02X}>",

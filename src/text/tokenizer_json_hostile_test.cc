@@ -1,5 +1,7 @@
 // Files of model folders that lie, or that need what is not here: each is refused with a typed
 // error that names the place. None crashes.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -502,6 +504,22 @@ TEST(TokenizerFilesTest, TokensThatOnlyTheConfigHasAreAdded) {
   const auto far = tokenizer(R"({"added_tokens_decoder": {"2147483648": {"content": "<late>"}}})");
   ASSERT_FALSE(far);
   EXPECT_NE(message_of(far).find("added_tokens_decoder[2147483648]"), std::string::npos);
+}
+
+// As Gemma's folders are: a byte needs no token where its character has one.
+TEST(TokenizerFilesTest, AByteThatIsATokenNeedsNoFallback) {
+  json document = characters();
+  json& model = document["model"];
+  model["byte_fallback"] = true;
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::string name = byte == '\t' ? "\t" : fmt::format("<0x{:02X}>", byte);
+    model["vocab"][name] = byte + 6;
+  }
+  const auto tokenizer = make(document).value();
+  EXPECT_EQ(tokenizer->encode("a\tz\n", {}).value(), (Ids{0, 6 + '\t', 6 + 'z', 6 + '\n'}));
+  model["vocab"].erase("\t");
+  model["vocab"]["<unused>"] = 6 + '\t';
+  EXPECT_THAT(make(document).error().message, testing::HasSubstr("<0x09>"));
 }
 
 TEST(TokenizerFilesTest, OfEqualMergesTheLastCounts) {
