@@ -57,6 +57,9 @@ Result<void> write_yarn(FamilyWriter& out, const RopeFacts& rope) {
   MINERVA_ASSIGN(const double factor, scaling.number("factor"));
   MINERVA_ASSIGN(const std::uint32_t context,
                  scaling.count_or("original_max_position_embeddings", out.context));
+  MINERVA_ASSIGN(const bool rounded, scaling.flag_or("truncate", true));
+  if (rounded != out.rounded_ramp)
+    return scaling.refuse("truncate", fmt::format("must be {} in this family", out.rounded_ramp));
   out.text("rope.scaling.type", "yarn");
   out.f32("rope.scaling.factor", factor);
   out.u32("rope.scaling.original_context_length", context);
@@ -131,6 +134,10 @@ Result<RopeFacts> read_rope_facts(const ConfigReader& config, double base, std::
   RopeFacts facts;
   MINERVA_ASSIGN(facts.base, config.number_or("rope_theta", base));
   MINERVA_ASSIGN(facts.rotated, config.number_or("partial_rotary_factor", 1));
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (config.has(key) && config.object(key) == nullptr)
+      return config.refuse(key, "must be an object");
+  }
   // Transformers 5 has one object for everything, or one for each kind of layer; older versions
   // keep the base beside the scaling.
   const Json* object = config.object("rope_parameters");

@@ -68,6 +68,8 @@ class FamilyWriter {
   std::vector<std::pair<std::string, std::vector<float>>> tensors;
   // The family's queries grow with their position, as the scaling's llama_4_scaling_beta says.
   bool growing_queries = false;
+  // The family's YaRN rounds the ends of its ramp to whole pairs, as it does unless told otherwise.
+  bool rounded_ramp = true;
   // Set by write_decoder_keys().
   std::uint32_t layers = 0, width = 0, heads = 0, kv_heads = 0, head_dim = 0, context = 0;
 

@@ -101,8 +101,15 @@ Result<void> write_qwen2(FamilyWriter& out) {
 
 Result<void> write_qwen3(FamilyWriter& out) { return write_qwen(out, true); }
 
+// Of gate and up, before they are joined; GGUF does not say it.
+constexpr double kGptOssLimit = 7;
+
 Result<void> write_gpt_oss(FamilyWriter& out) {
   out.set_defaults({{"rope_theta", 150'000.0}, {"head_dim", 64}, {"sliding_window", 128}});
+  out.rounded_ramp = false;
+  MINERVA_ASSIGN(const double limit, out.config.number_or("swiglu_limit", kGptOssLimit));
+  if (limit != kGptOssLimit)
+    return out.config.refuse("swiglu_limit", fmt::format("must be {}", kGptOssLimit));
   MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
   MINERVA_TRY(write_decoder(out));
   MINERVA_TRY(check_window_layers(out, 2));
