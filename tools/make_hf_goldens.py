@@ -30,6 +30,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 from transformers.modeling_utils import AttentionInterface
 
+NULLS = ("sliding_window", "q_lora_rank")  # a null says something else than nothing
 TOLERANCE = 1e-3  # of the largest |logit|: numerics.md
 TRAIT = 20
 ROWS = 24
@@ -45,6 +46,8 @@ YARN = dict(type="yarn", factor=4.0, original_max_position_embeddings=64)
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=64)
 LINEAR = dict(type="linear", factor=4.0)
+HUNYUAN = dict(type="dynamic", alpha=1000.0, factor=1.0, beta_fast=32, beta_slow=1, mscale=1.0,
+               mscale_all_dim=1.0)
 # 12 pairs of the 16 that a head of 32 has: Phi-4-mini rotates three quarters.
 LONGROPE = dict(type="longrope", short_factor=[1.0 + 0.05 * i for i in range(12)],
                 long_factor=[1.0 + 0.6 * i for i in range(12)])
@@ -185,6 +188,56 @@ CASES = {
         attention_bias=True), 64, {
             "biases": zero("_proj.bias"), "partial rotation": dict(partial_rotary_factor=1.0),
             "post norms": ones("post_mlp_layernorm.weight")}),
+    "gemma": case("GemmaForCausalLM", "gemma", RMS | dict(
+        hidden_size=32, intermediate_size=56, num_attention_heads=2, head_dim=32,
+        rms_norm_eps=1e-6, tie_word_embeddings=True, hidden_act="gelu_pytorch_tanh"), 64, {
+            "tanh GELU": dict(hidden_act="silu"), "norms": ones("input_layernorm.weight"),
+            "rope base": dict(rope_theta=20_000.0)}),
+    "seed_oss": case("SeedOssForCausalLM", "seed_oss", RMS | dict(
+        hidden_size=32, intermediate_size=56, num_attention_heads=2, head_dim=32,
+        attention_bias=True, attention_out_bias=False, mlp_bias=False), 64, {
+            "biases": zero("_proj.bias"), "norms": ones("post_attention_layernorm.weight")}),
+    "arcee": case("ArceeForCausalLM", "arcee", RMS | dict(
+        hidden_size=32, intermediate_size=56, num_attention_heads=2, head_dim=32,
+        hidden_act="relu2", rope_scaling=YARN, rope_theta=1_000.0, max_position_embeddings=256), 200, {
+            "square": dict(hidden_act="relu"), "yarn": dict(rope_scaling=None)}),
+    "nemotron": case("NemotronForCausalLM", "nemotron", BASE | dict(
+        hidden_size=32, intermediate_size=56, num_attention_heads=2, head_dim=32,
+        hidden_act="relu2", norm_eps=1e-5, partial_rotary_factor=0.5), 64, {
+            "square": dict(hidden_act="relu"), "norm biases": zero("layernorm.bias"),
+            "norms": ones("input_layernorm.weight"),
+            "partial rotation": dict(partial_rotary_factor=1.0)}),
+    "exaone4": case("Exaone4ForCausalLM", "exaone4", RMS | dict(
+        num_hidden_layers=4, hidden_size=32, intermediate_size=40, num_attention_heads=2,
+        sliding_window=20, sliding_window_pattern="LLLG", layer_types=[
+            "sliding_attention"] * 3 + ["full_attention"]), 96, {
+            "window": dict(sliding_window=10_000), "window by one": dict(sliding_window=21),
+            "place of the full layer": dict(
+                layer_types=["full_attention"] + ["sliding_attention"] * 3),
+            "layer without rope": dict(sliding_window=None, layer_types=["full_attention"] * 4),
+            "q norm": ones("q_norm.weight"), "k norm": ones("k_norm.weight"),
+            "post norm": ones("post_attention_layernorm.weight")}),
+    "exaone4_full": case("Exaone4ForCausalLM", "exaone4", RMS | dict(
+        hidden_size=32, intermediate_size=40, num_attention_heads=2, sliding_window=None,
+        rope_scaling=LLAMA3, rope_theta=500.0, tie_word_embeddings=True,
+        layer_types=["full_attention"] * 2), 300, {"rope scaling": dict(rope_scaling=None)}),
+    "hunyuan_dense": case("HunYuanDenseV1ForCausalLM", "hunyuan_v1_dense", RMS | dict(
+        hidden_size=32, intermediate_size=56, num_attention_heads=2, head_dim=32,
+        attention_bias=False, tie_word_embeddings=True, rope_scaling=HUNYUAN), 96, {
+            "alpha": dict(rope_scaling=HUNYUAN | dict(alpha=1.0)),
+            "q norm": ones("query_layernorm.weight"), "k norm": ones("key_layernorm.weight")}),
+    "ernie4_5": case("Ernie4_5ForCausalLM", "ernie4_5", RMS | dict(
+        hidden_size=32, intermediate_size=56, num_attention_heads=2, head_dim=32, use_bias=True,
+        tie_word_embeddings=True), 64, {
+            "biases": zero("_proj.bias"), "rope base": dict(rope_theta=20_000.0)}),
+    "granite_hybrid": case("GraniteMoeHybridForCausalLM", "granitemoehybrid", RMS | dict(
+        hidden_size=32, num_attention_heads=2, shared_intermediate_size=56,
+        layer_types=["attention"] * 2, position_embedding_type="nope", num_local_experts=0,
+        num_experts_per_tok=0, mamba_n_heads=4, mamba_d_head=16, embedding_multiplier=3.0, residual_multiplier=0.4,
+        attention_multiplier=0.35, logits_scaling=2.5, tie_word_embeddings=True), 64, {
+            "no positions": dict(position_embedding_type="rope"),
+            "embedding scale": dict(embedding_multiplier=1.0),
+            "logit scale": dict(logits_scaling=1.0)}),
     "ministral3": case("Ministral3ForCausalLM", "ministral3", RMS | dict(
         hidden_size=64, num_attention_heads=2, head_dim=32, sliding_window=None,
         tie_word_embeddings=True, rope_theta=None, max_position_embeddings=256,
@@ -223,7 +276,7 @@ def build(config, folder=None):
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(folder or temporary)
         kept = {key: value for key, value in config.items()
-                if value is not None or key == "sliding_window"}
+                if value is not None or key in NULLS}
         (folder / "config.json").write_text(json.dumps(kept, indent=2) + "\n")
         parsed = AutoConfig.from_pretrained(folder)
     model = AutoModelForCausalLM.from_config(parsed, dtype=torch.float32,
@@ -231,17 +284,22 @@ def build(config, folder=None):
     return model.eval()
 
 
+def counts_from_zero(model_type):
+    """Norms whose weight is added to 1."""
+    return "gemma" in model_type or model_type == "nemotron"
+
+
 def seeded_weights(model, rng):
     """{name: tensor} of every parameter, large enough that attention has something to choose, and
     exact in BF16."""
-    gemma = "gemma" in model.config.model_type
+    from_zero = counts_from_zero(model.config.model_type)
     out = {}
     for name, value in model.named_parameters():
         shape = tuple(value.shape)
         if name.endswith("bias"):
             values = 0.4 * rng.standard_normal(shape)
         elif "norm" in name:
-            center = 0.0 if gemma else 1.0
+            center = 0.0 if from_zero else 1.0
             if "olmo" in model.config.model_type and ("q_norm" in name or "k_norm" in name):
                 center = 0.6  # norms of whole rows make sharp scores
             values = center + 0.3 * rng.standard_normal(shape)
@@ -271,7 +329,7 @@ def without(config, weights, tokens, change):
         hit = [name for name in weights if name.endswith(ending)]
         if not hit:
             sys.exit(f"no weight ends with {ending}")
-        base = 0.0 if "zero" in change or "gemma" in config["model_type"] else 1.0
+        base = 0.0 if "zero" in change or counts_from_zero(config["model_type"]) else 1.0
         weights = weights | {name: torch.full_like(weights[name], base) for name in hit}
         change = {}
     return logits_of(build(config | change), weights, tokens)

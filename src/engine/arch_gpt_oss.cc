@@ -17,7 +17,7 @@ Result<ModelConfig> read_gpt_oss(const formats::GgufFile& file) {
                      "ffn_up_exps.bias", "ffn_down_exps.bias"};
   config.ropes[0].halves = true;
   if (config.ropes[0].yarn) config.ropes[0].yarn->whole_pairs = false;
-  MINERVA_ASSIGN(config.experts, read_experts(file, prefix, true));
+  MINERVA_ASSIGN(config.experts, read_experts(file, prefix, {}));
   MINERVA_TRY(set_windows(file, 2, config));
   return config;
 }

@@ -11,7 +11,7 @@ Result<ModelConfig> read_llama(const formats::GgufFile& file) {
   for (LayerConfig& layer : config.layers) layer.window = window;
   MINERVA_ASSIGN(const bool experts, has_experts(file, "llama."));
   if (experts) {
-    MINERVA_ASSIGN(config.experts, read_experts(file, "llama.", true));
+    MINERVA_ASSIGN(config.experts, read_experts(file, "llama.", {}));
   }
   return config;
 }

@@ -144,6 +144,10 @@ TEST(Architectures, RefuseAFileThatLacksAPart) {
       {"glm4", "post_attention_norm.weight"},
       {"command_r", "attn_k_norm.weight"},
       {"llama_window", "ffn_gate.weight"},
+      {"seed_oss", "attn_v.bias"},
+      {"nemotron", "ffn_norm.bias"},
+      {"exaone4", "post_ffw_norm.weight"},
+      {"hunyuan_dense", "attn_q_norm.weight"},
   };
   ComputePool pool(1);
   for (const auto& [name, left_out] : cases) {
@@ -153,6 +157,13 @@ TEST(Architectures, RefuseAFileThatLacksAPart) {
     // Without ffn_gate ffn_up would have to hold both.
     const std::string named = name == std::string("llama_window") ? "ffn_up.weight" : left_out;
     EXPECT_NE(model.error().message.find(named), std::string::npos) << model.error().message;
+  }
+}
+
+TEST(Architectures, LanguageModelsOfModelsThatSeeAreTheirTextModels) {
+  for (const auto& [text, sees] : {std::pair{"qwen2", "qwen2vl"}, std::pair{"qwen3", "qwen3vl"}}) {
+    expect_same(run(test::tiny_arch(text, DType::Q8_0), {kTokens}),
+                run(test::tiny_arch(sees, DType::Q8_0), {kTokens}), sees);
   }
 }
 

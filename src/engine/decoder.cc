@@ -36,8 +36,13 @@ std::uint64_t Decoder::work_bytes(const ModelConfig& config, Limits limits) {
   // The buffers of Scratch and Rows. What is quantised may be so in two ways, each a byte and its
   // share of a scale and a sum.
   const std::uint64_t floats = 4 * config.width + 3 * heads + 2 * kv + 4 * config.ff_width;
+  const LatentConfig& l = config.latent;
+  const std::uint64_t latents =
+      l.rank == 0 ? 0
+                  : 2 * l.query_rank + config.head_dim +
+                        config.heads * (l.plain + config.ropes[0].n_rot + l.value_dim);
   const std::uint64_t codes = 3 * (config.width + heads + config.ff_width);
-  return limits.tokens * (floats * sizeof(float) + codes) +
+  return limits.tokens * ((floats + latents) * sizeof(float) + codes) +
          limits.logits * std::uint64_t{config.vocabulary} * sizeof(float) +
          ExpertFeedForward::work_bytes(config, limits.tokens);
 }

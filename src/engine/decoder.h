@@ -69,10 +69,15 @@ class Decoder {
   // Leaves its result in a branch, which parallel models add together with the feed-forward's.
   void attention(unsigned thread, std::size_t layer);
   void project(unsigned thread, std::size_t layer);
+  // The same with latents (decoder_latent.cc): q as each head's query of the latent.
+  void project_latents(unsigned thread, std::size_t layer);
   void normalize_whole_rows(unsigned thread, const LayerWeights& w);
   // Stores keys and values, then attends.
   void look_back(unsigned thread, std::size_t layer);
   void rotate_and_store(std::size_t token, std::size_t kv_head, std::size_t layer);
+  void rotate_and_store_latent(std::size_t token, std::size_t layer);
+  // What a token takes from latents becomes each head's value.
+  void expand_values(unsigned thread, std::size_t layer);
   void normalize_heads(float* heads, std::size_t first, std::size_t count, const Norm& norm);
   void attend(std::size_t token, std::size_t first_head, std::size_t head_count, std::size_t layer);
   void feed_forward(unsigned thread, std::size_t layer);
@@ -92,6 +97,14 @@ class Decoder {
   // Panels of out = w * in + bias for the first `count` rows.
   void multiply(const ActivationBuffer& in, const Linear& w, std::size_t count, Share panels,
                 Output& out) const;
+
+  struct Product {
+    const Linear* linear;
+    Output* out;
+  };
+  // Several matrices of one input, whose panels are shared out as one run.
+  void multiply_all(const ActivationBuffer& in, std::span<const Product> products,
+                    unsigned thread) const;
 
   // In a wide step every row belongs to one thread, and others wait for it at rows_barrier(); in a
   // narrow one every thread has all rows for itself.

@@ -25,10 +25,11 @@ void Decoder::attention(unsigned thread, std::size_t layer) {
   if (c.qk_norm == QkNorm::Whole) normalize_whole_rows(thread, w);
   look_back(thread, layer);
   pool_.barrier();  // attended is complete
+  if (c.latent.rank != 0) expand_values(thread, layer);
 
   const Share tokens = rows_of(count, thread);
-  r.attended.quantize(k_, count, tokens.begin, tokens.end, s_->attended.values.data(),
-                      s_->attended.stride);
+  const Output& values = c.latent.rank != 0 ? s_->values : s_->attended;
+  r.attended.quantize(k_, count, tokens.begin, tokens.end, values.values.data(), values.stride);
   rows_barrier();
 
   multiply(r.attended, w.attention_out, count,
@@ -40,24 +41,24 @@ void Decoder::attention(unsigned thread, std::size_t layer) {
 
 void Decoder::project(unsigned thread, std::size_t layer) {
   const LayerWeights& w = model_->layer(layer);
-  struct Target {
-    const Linear* linear;
-    Output* out;
-  };
-  const std::array targets = {Target{&w.q, &s_->q}, Target{&w.k, &s_->k}, Target{&w.v, &s_->v}};
+  if (model_->config().latent.rank != 0) return project_latents(thread, layer);
+  const std::array products = {Product{&w.q, &s_->q}, Product{&w.k, &s_->k}, Product{&w.v, &s_->v}};
+  multiply_all(rows(thread).normed, products, thread);
+}
+
+void Decoder::multiply_all(const ActivationBuffer& in, std::span<const Product> products,
+                           unsigned thread) const {
   std::size_t panels = 0;
-  for (const Target& t : targets) panels += t.linear->weight.panels();
-  // The three matrices' panels are shared out as one run.
+  for (const Product& p : products) panels += p.linear->weight.panels();
   const Share mine = share_of(panels, thread, pool_.size());
   std::size_t first = 0;
-  for (const Target& t : targets) {
+  for (const Product& p : products) {
     const std::size_t begin = std::max(mine.begin, first);
-    const std::size_t end = std::min(mine.end, first + t.linear->weight.panels());
+    const std::size_t end = std::min(mine.end, first + p.linear->weight.panels());
     if (begin < end) {
-      multiply(rows(thread).normed, *t.linear, s_->tokens.size(), {begin - first, end - first},
-               *t.out);
+      multiply(in, *p.linear, s_->tokens.size(), {begin - first, end - first}, *p.out);
     }
-    first += t.linear->weight.panels();
+    first += p.linear->weight.panels();
   }
 }
 
@@ -116,13 +117,16 @@ void Decoder::normalize_heads(float* heads, std::size_t first, std::size_t count
 void Decoder::rotate_and_store(std::size_t token, std::size_t kv_head, std::size_t layer) {
   const ModelConfig& c = model_->config();
   const LayerWeights& w = model_->layer(layer);
+  if (c.latent.rank != 0) return rotate_and_store_latent(token, layer);
   const std::size_t group = c.heads / c.kv_heads;
   float* q = s_->q.row(token) + kv_head * group * c.head_dim;
   float* k = s_->k.row(token) + kv_head * c.head_dim;
-  if (c.qk_norm == QkNorm::Head || c.qk_norm == QkNorm::EachHead) {
+  const bool normed = c.qk_norm == QkNorm::Head || c.qk_norm == QkNorm::EachHead;
+  const auto normalize_both = [&] {
     normalize_heads(q, kv_head * group, group, w.q_norm);
     normalize_heads(k, kv_head, 1, w.k_norm);
-  }
+  };
+  if (normed && !c.qk_norm_after_rope) normalize_both();
   if (const std::size_t rope = c.layers[layer].rope; rope != kNoRope) {
     const std::size_t pairs = ropes_[rope].pairs();
     const float* cos = s_->cos[rope].data() + token * pairs;
@@ -131,6 +135,7 @@ void Decoder::rotate_and_store(std::size_t token, std::size_t kv_head, std::size
     k_.rope(q, group, c.head_dim, 2 * pairs, cos, sin, halves);
     k_.rope(k, 1, c.head_dim, 2 * pairs, cos, sin, halves);
   }
+  if (normed && c.qk_norm_after_rope) normalize_both();
   if (c.temperature_length != 0) k_.scale(q, s_->temperatures[token], group * c.head_dim, q);
 
   const Token& at = s_->tokens[token];

@@ -11,7 +11,14 @@ namespace {
 using Join = void (*)(const float* gate, const float* up, std::size_t n, float* out) noexcept;
 
 Join join_of(Activation activation, const kernels::KernelTable& k) {
-  return activation == Activation::Silu ? k.silu_mul : k.gelu_tanh_mul;
+  switch (activation) {
+    case Activation::GeluTanh:
+      return k.gelu_tanh_mul;
+    case Activation::ReluSquared:
+      return k.relu_squared_mul;
+    default:
+      return k.silu_mul;
+  }
 }
 
 }  // namespace
@@ -22,7 +29,7 @@ void Decoder::feed_forward(unsigned thread, std::size_t layer) {
   const std::size_t count = s_->tokens.size();
   Rows& r = rows(thread);
 
-  if (experts_) {
+  if (experts_ && !c.layers[layer].dense) {
     experts_->run({thread, count, narrow(), &r.normed}, w.experts, s_->ff_branch.values.data(),
                   s_->ff_branch.stride);
     pool_.barrier();  // the branch is complete

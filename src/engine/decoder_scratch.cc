@@ -18,9 +18,13 @@ std::vector<const PackedWeight*> readers(const Model& model, Member... members) 
 
 // Those that read a branch's normed input; experts read it when a step has a single token.
 std::vector<const PackedWeight*> normed_readers(const Model& model) {
-  auto all = readers(model, &LayerWeights::q, &LayerWeights::k, &LayerWeights::v,
-                     &LayerWeights::gate, &LayerWeights::up);
+  auto all =
+      readers(model, &LayerWeights::k, &LayerWeights::v, &LayerWeights::gate, &LayerWeights::up);
+  const bool has_query_latent = model.config().latent.query_rank != 0;
   for (std::size_t i = 0; i < model.config().layers.size(); ++i) {
+    const LayerWeights& layer = model.layer(i);
+    all.push_back(has_query_latent ? &layer.latent.query_down.weight : &layer.q.weight);
+    if (layer.latent.down.weight.rows() != 0) all.push_back(&layer.latent.down.weight);
     const ExpertWeights& experts = model.layer(i).experts;
     for (const PackedWeight& w : experts.gate.matrices) all.push_back(&w);
     for (const PackedWeight& w : experts.up.matrices) all.push_back(&w);
@@ -35,12 +39,45 @@ std::size_t attention_width(const Model& model) {
   return model.config().heads * model.config().head_dim;
 }
 
+// What the matrix behind attention reads.
+std::size_t values_width(const Model& model) {
+  const LatentConfig& latent = model.config().latent;
+  return latent.rank == 0 ? attention_width(model) : model.config().heads * latent.value_dim;
+}
+
+std::vector<const PackedWeight*> query_latent_readers(const Model& model) {
+  if (model.config().latent.query_rank == 0) return {};
+  return readers(model, &LayerWeights::q);
+}
+
+std::vector<const PackedWeight*> head_readers(const Model& model, MatrixStack LatentWeights::* of) {
+  std::vector<const PackedWeight*> all;
+  for (std::size_t i = 0; i < model.config().layers.size(); ++i) {
+    for (const PackedWeight& w : (model.layer(i).latent.*of).matrices) all.push_back(&w);
+  }
+  return all;
+}
+
+// Widths of what only models with latents have; 0 for the others.
+struct LatentWidths {
+  explicit LatentWidths(const ModelConfig& c) {
+    if (c.latent.rank == 0) return;
+    head_queries = c.heads * (c.latent.plain + c.ropes[0].n_rot);
+    latent = c.head_dim;
+    values = c.heads * c.latent.value_dim;
+  }
+  std::size_t head_queries = 0;
+  std::size_t latent = 0;
+  std::size_t values = 0;
+};
+
 }  // namespace
 
 Decoder::Rows::Rows(const Model& model, std::size_t tokens, std::size_t logits)
     : residual(tokens, model.config().width),
       normed(tokens, model.config().width, normed_readers(model)),
-      attended(tokens, attention_width(model), readers(model, &LayerWeights::attention_out)),
+      query_latent(tokens, model.config().latent.query_rank, query_latent_readers(model)),
+      attended(tokens, values_width(model), readers(model, &LayerWeights::attention_out)),
       activated(tokens, model.config().ff_width, readers(model, &LayerWeights::down)),
       final_normed(logits, model.config().width,
                    std::vector<const PackedWeight*>{&model.output().weight}),
@@ -57,9 +94,18 @@ Decoder::Scratch::Scratch(const Model& model, const Limits& limits, unsigned thr
       activated(limits.tokens, model.config().ff_width),
       attention_branch(limits.tokens, model.config().width),
       ff_branch(limits.tokens, model.config().width),
-      logits(limits.logits, model.config().vocabulary) {
+      logits(limits.logits, model.config().vocabulary),
+      query_latent(limits.tokens, model.config().latent.query_rank),
+      head_queries(limits.tokens, LatentWidths(model.config()).head_queries),
+      latent(limits.tokens, LatentWidths(model.config()).latent),
+      values(limits.tokens, LatentWidths(model.config()).values) {
   for (unsigned i = 0; i < threads; ++i) {
     own.emplace_back(model, std::min(kNarrow, limits.tokens), std::min(kNarrow, limits.logits));
+    if (model.config().latent.rank == 0) continue;
+    head_plain.emplace_back(limits.tokens, model.config().latent.plain,
+                            head_readers(model, &LatentWeights::key_up));
+    head_latent.emplace_back(limits.tokens, model.config().latent.rank,
+                             head_readers(model, &LatentWeights::value_up));
   }
   if (model.config().temperature_length != 0) temperatures.resize(limits.tokens);
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/decoder.h"
+#include "engine/grouped_activations.h"
 
 namespace minerva::engine {
 
@@ -36,7 +37,7 @@ struct Decoder::Rows {
   Rows(const Model& model, std::size_t tokens, std::size_t logits);
 
   Output residual;
-  ActivationBuffer normed, attended, activated, final_normed;
+  ActivationBuffer normed, query_latent, attended, activated, final_normed;
   std::vector<float> branch;  // one row, while its norm is taken
 };
 
@@ -51,6 +52,9 @@ struct Decoder::Scratch {
   std::vector<Rows> own;
   // Outputs of the matrices and of attention: written in pieces by all threads.
   Output q, k, v, attended, gate, up, activated, attention_branch, ff_branch, logits;
+  // With latents: as the matrices give them, and each head's values; a head's input, by thread.
+  Output query_latent, head_queries, latent, values;
+  std::vector<GroupedActivations> head_plain, head_latent;
   // [rope][token][pairs]
   std::vector<std::vector<float>> cos, sin;
   std::vector<float> temperatures;  // [token], with ModelConfig::temperature_length

@@ -66,6 +66,79 @@ TEST(ExpertConfig, EachArchitectureHasItsRouter) {
   EXPECT_EQ(oss.layers[1].window, 0u);
 }
 
+test::TinyModel routed(const std::string& architecture) {
+  test::TinyModel s = settings(architecture);
+  s.head_dim = 32;
+  s.layers = 3;
+  s.experts = 8;
+  s.shared_ff_width = 48;
+  s.dense_layers = 1;
+  s.groups = 4;
+  return s;
+}
+
+TEST(ExpertConfig, ReadsDenseLayersGroupsAndTheBiasOfTheChoice) {
+  for (const char* name : {"glm4moe", "deepseek2"}) {
+    const auto model = load(test::tiny_model(routed(name)));
+    ASSERT_TRUE(model.has_value()) << model.error().message;
+    const ModelConfig& config = (*model)->config();
+    EXPECT_TRUE(config.layers[0].dense && !config.layers[1].dense && !config.layers[2].dense);
+    EXPECT_EQ(config.ff_width, 256u) << "of the dense layer";
+    EXPECT_EQ(config.experts.gate, Gate::Sigmoid);
+    EXPECT_EQ(config.experts.groups, 4u);
+    EXPECT_EQ(config.experts.groups_used, 2u);
+    EXPECT_EQ(config.experts.group_best, 2u);
+    EXPECT_EQ(config.experts.shared_ff_width, 48u);
+    EXPECT_FALSE(config.experts.shared_gate);
+    EXPECT_EQ((*model)->layer(1).experts.choice_bias.size(), 8u);
+    EXPECT_EQ(config.experts.normalize_chosen, name == std::string("deepseek2"));
+  }
+  // The shared experts' number stands for their width.
+  GgufWriter writer = test::tiny_model(routed("deepseek2"));
+  writer.remove("deepseek2.expert_shared_feed_forward_length")
+      .remove("deepseek2.expert_gating_func")
+      .add_u32("deepseek2.expert_shared_count", 3);
+  const ModelConfig config = read(std::move(writer)).value();
+  EXPECT_EQ(config.experts.shared_ff_width, 96u);
+  EXPECT_EQ(config.experts.gate, Gate::Softmax);
+  EXPECT_EQ(config.experts.group_best, 1u) << "DeepSeek V2's groups have the score of one expert";
+}
+
+TEST(ExpertConfig, GroupsAndDenseLayersThatMakeNoSenseAreRefused) {
+  const std::pair<const char*, std::uint32_t> lies[] = {
+      {"expert_group_count", 3},        {"expert_group_count", 8'000},
+      {"expert_group_used_count", 5},   {"expert_group_used_count", 0},
+      {"leading_dense_block_count", 3}, {"nextn_predict_layers", 3},
+      {"expert_shared_count", 5'000},   {"expert_gating_func", 4},
+  };
+  for (const auto& [name, value] : lies) {
+    const std::string key = std::string("deepseek2.") + name;
+    GgufWriter writer = test::tiny_model(routed("deepseek2"));
+    writer.remove(key).remove("deepseek2.expert_shared_feed_forward_length").add_u32(key, value);
+    const auto config = read(std::move(writer));
+    ASSERT_FALSE(config.has_value()) << key << " " << value;
+    const bool groups = key.find("group") != std::string::npos && value != 0;
+    EXPECT_NE(config.error().message.find(groups ? "expert_group_count" : name), std::string::npos)
+        << config.error().message;
+  }
+}
+
+TEST(ExpertConfig, LayersThatGuessAreNotRead) {
+  GgufWriter writer = test::tiny_model(routed("glm4moe"));
+  writer.remove("glm4moe.block_count")
+      .add_u32("glm4moe.block_count", 4)
+      .add_u32("glm4moe.nextn_predict_layers", 1);
+  const std::array<std::uint64_t, 1> dims = {7};
+  writer.add_f32_tensor("blk.3.nextn.enorm.weight", dims, std::vector<float>(7, 1));
+  const auto model = load(writer);
+  ASSERT_TRUE(model.has_value()) << model.error().message;
+  EXPECT_EQ((*model)->config().layers.size(), 3u);
+  writer.add_f32_tensor("blk.4.nextn.enorm.weight", dims, std::vector<float>(7, 1));
+  const auto refused = load(writer);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(refused.error().message.find("blk.4.nextn"), std::string::npos);
+}
+
 TEST(ExpertConfig, FollowsAFileThatSaysMore) {
   GgufWriter writer = test::tiny_model(settings("qwen3moe"));
   writer.add_bool("qwen3moe.expert_weights_norm", false)

@@ -8,39 +8,89 @@
 #include "base/check.h"
 
 namespace minerva::engine {
+namespace {
 
-void choose_experts(const kernels::KernelTable& kernels, const ExpertsConfig& config,
-                    std::span<float> logits, std::span<Choice> chosen) {
-  MINERVA_DCHECK(chosen.size() <= std::min(logits.size(), kExpertsUsedMax));
-  const auto value = [&](std::uint32_t expert) {
-    const float logit = logits[expert];
-    return std::isnan(logit) ? -std::numeric_limits<float>::infinity() : logit;
-  };
-  std::array<std::uint32_t, kExpertsUsedMax> best{};
+constexpr float kLowest = -std::numeric_limits<float>::infinity();
+
+float rank_of(float score) { return std::isnan(score) ? kLowest : score; }
+
+// The indexes of the largest of `ranks`, ascending, into best[0, count).
+void take_largest(std::span<const float> ranks, std::span<std::uint32_t> best) {
   std::size_t kept = 0;
-  for (std::uint32_t expert = 0; expert < logits.size(); ++expert) {
-    const float logit = value(expert);
-    if (kept == chosen.size()) {
-      if (!(logit > value(best[kept - 1]))) continue;
+  for (std::uint32_t i = 0; i < ranks.size(); ++i) {
+    const float rank = rank_of(ranks[i]);
+    if (kept == best.size()) {
+      if (!(rank > rank_of(ranks[best[kept - 1]]))) continue;
       --kept;
     }
     // An equal one was there first and has the lower index: it stays in front.
     std::size_t at = kept++;
-    for (; at > 0 && logit > value(best[at - 1]); --at) best[at] = best[at - 1];
-    best[at] = expert;
+    for (; at > 0 && rank > rank_of(ranks[best[at - 1]]); --at) best[at] = best[at - 1];
+    best[at] = i;
   }
-  std::sort(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(kept));
+  std::sort(best.begin(), best.end());
+}
+
+// Leaves the best groups' ranks and takes the others out of the choice.
+void keep_groups(const ExpertsConfig& config, std::span<float> ranks) {
+  const std::size_t size = ranks.size() / config.groups;
+  std::array<float, kExpertsUsedMax> scores{};
+  std::array<std::uint32_t, kExpertsUsedMax> best{};
+  for (std::size_t g = 0; g < config.groups; ++g) {
+    const auto group = ranks.subspan(g * size, size);
+    const auto taken = std::span(best).first(std::min(config.group_best, size));
+    take_largest(group, taken);
+    for (const std::uint32_t i : taken) scores[g] += rank_of(group[i]);
+  }
+  const auto kept = std::span(best).first(config.groups_used);
+  take_largest(std::span(scores).first(config.groups), kept);
+  for (std::uint32_t g = 0; g < config.groups; ++g) {
+    if (std::ranges::find(kept, g) != kept.end()) continue;
+    std::ranges::fill(ranks.subspan(g * size, size), kLowest);
+  }
+}
+
+void logits_to_scores(const kernels::KernelTable& kernels, Gate gate, std::span<float> logits) {
+  if (gate == Gate::Softmax) {
+    const float sum = kernels.exp_sum(logits.data(), logits.size(), 1);
+    return kernels.divide(logits.data(), sum, logits.size(), logits.data());
+  }
+  for (float& logit : logits) {
+    // The sigmoid of x is the first of softmax(x, 0).
+    float pair[2] = {logit, 0};
+    const float sum = kernels.exp_sum(pair, 2, 1);
+    logit = pair[0] / sum;
+  }
+}
+
+}  // namespace
+
+void choose_experts(const kernels::KernelTable& kernels, const ExpertsConfig& config,
+                    std::span<const float> bias, std::span<float> logits, std::span<float> ranks,
+                    std::span<Choice> chosen) {
+  MINERVA_DCHECK(chosen.size() <= std::min(logits.size(), kExpertsUsedMax));
+  MINERVA_DCHECK(ranks.size() == logits.size());
+  // A softmax alone keeps the order, and its weights need only the chosen ones.
+  const bool plain = config.gate == Gate::Softmax && bias.empty() && config.groups == 1;
+  if (!plain) logits_to_scores(kernels, config.gate, logits);
+  std::ranges::copy(logits, ranks.begin());
+  if (!bias.empty()) kernels.add(ranks.data(), bias.data(), ranks.size(), ranks.data());
+  if (config.groups > 1) keep_groups(config, ranks);
+  std::array<std::uint32_t, kExpertsUsedMax> all{};
+  const auto best = std::span(all).first(chosen.size());
+  take_largest(ranks, best);
 
   std::array<float, kExpertsUsedMax> weights{};
-  float sum = 0;
-  if (config.normalize_chosen) {
-    for (std::size_t i = 0; i < kept; ++i) weights[i] = logits[best[i]];
-    sum = kernels.exp_sum(weights.data(), kept, 1);
-  } else {
-    sum = kernels.exp_sum(logits.data(), logits.size(), 1);
-    for (std::size_t i = 0; i < kept; ++i) weights[i] = logits[best[i]];
+  float sum = 1;
+  if (plain && !config.normalize_chosen) sum = kernels.exp_sum(logits.data(), logits.size(), 1);
+  for (std::size_t i = 0; i < best.size(); ++i) weights[i] = logits[best[i]];
+  if (plain && config.normalize_chosen) {
+    sum = kernels.exp_sum(weights.data(), best.size(), 1);
+  } else if (config.normalize_chosen) {
+    sum = 1e-20F;  // all scores may be 0
+    for (std::size_t i = 0; i < best.size(); ++i) sum += weights[i];
   }
-  for (std::size_t i = 0; i < kept; ++i) {
+  for (std::size_t i = 0; i < best.size(); ++i) {
     chosen[i] = {best[i], weights[i] / sum * config.weight_scale};
   }
 }

@@ -17,11 +17,13 @@ struct Choice {
   float weight = 0;
 };
 
-// The chosen.size() experts (at most kExpertsUsedMax and logits.size()) with the largest logits,
+// The chosen.size() experts (at most kExpertsUsedMax and logits.size()) with the largest scores,
 // the lower index on a tie, in ascending order of their indexes. A NaN is chosen last, and makes
-// the weights NaN. `logits` is overwritten.
+// the weights NaN. `bias` is added to the scores for the choice alone; empty: none. `logits` and
+// `ranks`, which is as long, are overwritten.
 void choose_experts(const kernels::KernelTable& kernels, const ExpertsConfig& config,
-                    std::span<float> logits, std::span<Choice> chosen);
+                    std::span<const float> bias, std::span<float> logits, std::span<float> ranks,
+                    std::span<Choice> chosen);
 
 // The pairs of a token and one of its experts, sorted by expert, then by token: each expert's
 // matrices are read once for all of its tokens.

@@ -13,6 +13,15 @@ namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
+std::vector<Choice> choose(ExpertsConfig config, std::vector<float> logits,
+                           const std::vector<float>& bias = {}) {
+  config.count = logits.size();
+  std::vector<Choice> chosen(config.used);
+  std::vector<float> ranks(logits.size());
+  choose_experts(kernels::best_kernels(), config, bias, logits, ranks, chosen);
+  return chosen;
+}
+
 std::vector<Choice> choose(std::vector<float> logits, std::size_t used, bool normalize,
                            float scale = 1) {
   ExpertsConfig config;
@@ -20,9 +29,7 @@ std::vector<Choice> choose(std::vector<float> logits, std::size_t used, bool nor
   config.used = used;
   config.normalize_chosen = normalize;
   config.weight_scale = scale;
-  std::vector<Choice> chosen(used);
-  choose_experts(kernels::best_kernels(), config, logits, chosen);
-  return chosen;
+  return choose(config, std::move(logits));
 }
 
 std::vector<std::uint32_t> experts(const std::vector<Choice>& chosen) {
@@ -38,6 +45,50 @@ TEST(ExpertRouter, TakesTheLargestInOrderOfTheirIndexes) {
   EXPECT_EQ(experts(choose({9, 3, 1, 2, 10}, 3, true)), (Experts{0, 1, 4}));
   EXPECT_EQ(experts(choose({5}, 1, true)), (Experts{0}));
   EXPECT_EQ(experts(choose({1, 2, 3}, 3, false)), (Experts{0, 1, 2}));
+}
+
+TEST(ExpertRouter, SigmoidsAreWeightsEachForItself) {
+  const std::vector<float> logits = {0, 2, -1, 1};
+  const ExpertsConfig config{.used = 2, .gate = Gate::Sigmoid, .weight_scale = 3};
+  const auto chosen = choose(config, logits);
+  EXPECT_EQ(experts(chosen), (Experts{1, 3}));
+  EXPECT_FLOAT_EQ(chosen[0].weight, static_cast<float>(3 / (1 + std::exp(-2.0))));
+  EXPECT_FLOAT_EQ(chosen[1].weight, static_cast<float>(3 / (1 + std::exp(-1.0))));
+  const auto normed = choose(
+      {.used = 2, .gate = Gate::Sigmoid, .normalize_chosen = true, .weight_scale = 3}, logits);
+  EXPECT_FLOAT_EQ(normed[0].weight + normed[1].weight, 3);
+  EXPECT_FLOAT_EQ(normed[0].weight / normed[1].weight, chosen[0].weight / chosen[1].weight);
+}
+
+TEST(ExpertRouter, ABiasChoosesAndDoesNotWeigh) {
+  const std::vector<float> logits = {0, 2, -1, 1};
+  const std::vector<float> bias = {0, -0.5F, 0.6F, 0};
+  for (const Gate gate : {Gate::Sigmoid, Gate::Softmax}) {
+    const ExpertsConfig config{.used = 2, .gate = gate};
+    const auto chosen = choose(config, logits, bias);
+    EXPECT_EQ(experts(chosen), (Experts{2, 3}));
+    const double sum = std::exp(0.0) + std::exp(2.0) + std::exp(-1.0) + std::exp(1.0);
+    const double want = gate == Gate::Sigmoid ? 1 / (1 + std::exp(1.0)) : std::exp(-1.0) / sum;
+    EXPECT_FLOAT_EQ(chosen[0].weight, static_cast<float>(want));
+  }
+}
+
+TEST(ExpertRouter, OnlyTheBestGroupsAreChosenFrom) {
+  // Pairs of neighbours. The single best expert is in a pair whose other one is poor.
+  const std::vector<float> logits = {5, -9, 2, 1.9F, 1, 1.2F, -3, -3};
+  const ExpertsConfig sums{
+      .used = 2, .gate = Gate::Sigmoid, .groups = 4, .groups_used = 1, .group_best = 2};
+  EXPECT_EQ(experts(choose(sums, logits)), (Experts{2, 3}));
+  ExpertsConfig best = sums;
+  best.group_best = 1;
+  EXPECT_EQ(experts(choose(best, logits)), (Experts{0, 1}));
+  best.groups_used = 2;
+  EXPECT_EQ(experts(choose(best, logits)), (Experts{0, 2}));
+  best.gate = Gate::Softmax;
+  EXPECT_EQ(experts(choose(best, logits)), (Experts{0, 2}));
+  // A bias counts for groups, too.
+  const std::vector<float> bias = {0, 0, 0, 0, 0, 0, 2, 2};
+  EXPECT_EQ(experts(choose(sums, logits, bias)), (Experts{6, 7}));
 }
 
 TEST(ExpertRouter, ATieGoesToTheLowerIndex) {

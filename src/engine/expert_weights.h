@@ -11,26 +11,28 @@
 
 namespace minerva::engine {
 
-// One matrix of every expert, in one allocation.
-struct ExpertStack {
-  AlignedBuffer memory;
-  std::vector<PackedWeight> matrices;  // by expert
-  std::vector<float> bias;             // [expert][rows], or empty
+// Matrices of one shape and type, in one allocation: one of every expert.
+struct MatrixStack {
+  AlignedBuffer memory;  // may be empty: then each has its own
+  std::vector<PackedWeight> matrices;
+  std::vector<float> bias;  // [matrix][rows], or empty
 
-  const float* bias_of(std::size_t expert) const {
-    return bias.empty() ? nullptr : bias.data() + expert * matrices[expert].rows();
+  const float* bias_of(std::size_t i) const {
+    return bias.empty() ? nullptr : bias.data() + i * matrices[i].rows();
   }
 };
 
 struct ExpertWeights {
   PackedWeight router;             // [experts][width], float32 whatever the file holds
   std::vector<float> router_bias;  // [experts], or empty
-  ExpertStack gate, up, down;      // [ff][width], [ff][width], [width][ff]
+  std::vector<float> choice_bias;  // [experts], with ExpertsConfig::choice_bias
+  MatrixStack gate, up, down;      // [ff][width], [ff][width], [width][ff]
   PackedWeight shared_gate, shared_up, shared_down;  // of ExpertsConfig::shared_ff_width rows
-  PackedWeight shared_router;  // [1][width], float32: how much of the shared expert a token takes
+  PackedWeight shared_router;  // [1][width], float32, with ExpertsConfig::shared_gate
 
   bool empty() const { return router.rows() == 0; }
   bool has_shared() const { return shared_gate.rows() != 0; }
+  bool has_shared_router() const { return shared_router.rows() != 0; }
 };
 
 class WeightLoader;

@@ -35,7 +35,7 @@ struct Table {
 using Readers = std::vector<const PackedWeight*>;
 
 // One matrix of each expert in every layer, or the one of every layer's shared expert.
-Readers readers(const Model& model, std::initializer_list<ExpertStack ExpertWeights::*> stacks) {
+Readers readers(const Model& model, std::initializer_list<MatrixStack ExpertWeights::*> stacks) {
   Readers all;
   for (std::size_t i = 0; i < model.config().layers.size(); ++i) {
     for (const auto stack : stacks) {
@@ -48,7 +48,8 @@ Readers readers(const Model& model, PackedWeight ExpertWeights::* matrix) {
   Readers all;
   if (model.config().experts.shared_ff_width == 0) return all;
   for (std::size_t i = 0; i < model.config().layers.size(); ++i) {
-    all.push_back(&(model.layer(i).experts.*matrix));
+    const ExpertWeights& experts = model.layer(i).experts;
+    if (!experts.empty()) all.push_back(&(experts.*matrix));
   }
   return all;
 }
@@ -101,6 +102,7 @@ struct ExpertFeedForward::Scratch {
     for (unsigned i = 0; i < threads; ++i) {
       own.emplace_back(model, std::min(tokens, narrow_tokens));
       logits_row.emplace_back(model.config().experts.count);
+      ranks_row.emplace_back(model.config().experts.count);
       groups.emplace_back(model.config().experts.count, tokens * model.config().experts.used);
     }
     parts.resize(threads);
@@ -111,7 +113,7 @@ struct ExpertFeedForward::Scratch {
   Rows shared;
   // By thread. The groups and parts are the same on each, which saves a barrier.
   std::vector<Rows> own;
-  std::vector<std::vector<float>> logits_row;
+  std::vector<std::vector<float>> logits_row, ranks_row;
   std::vector<ExpertGroups> groups;
   std::vector<std::vector<Part>> parts;
 };
@@ -169,7 +171,7 @@ void ExpertFeedForward::route(const ExpertStep& step, const ExpertWeights& weigh
       const float* x = step.normed->row(mine.begin);
       k_.gemm_float(weights.router.floats(), x, count, config_.width, 0, weights.router.panels(),
                     s_->logits.row(mine.begin), s_->logits.stride);
-      if (weights.has_shared()) {
+      if (weights.has_shared_router()) {
         k_.gemm_float(weights.shared_router.floats(), x, count, config_.width, 0, 1,
                       s_->shared_logits.row(mine.begin), s_->shared_logits.stride);
       }
@@ -179,7 +181,7 @@ void ExpertFeedForward::route(const ExpertStep& step, const ExpertWeights& weigh
     return;
   }
   // With few tokens the router's rows are shared out, and each thread chooses for itself.
-  const std::size_t panels = weights.router.panels() + (weights.has_shared() ? 1 : 0);
+  const std::size_t panels = weights.router.panels() + weights.shared_router.panels();
   const Share mine = share_of(panels, step.thread, pool_.size());
   const std::size_t end = std::min(mine.end, weights.router.panels());
   if (mine.begin < end) {
@@ -204,9 +206,10 @@ void ExpertFeedForward::choose(const ExpertStep& step, const ExpertWeights& weig
     if (!weights.router_bias.empty()) {
       k_.add(logits.data(), weights.router_bias.data(), experts.count, logits.data());
     }
-    choose_experts(k_, experts, logits,
+    choose_experts(k_, experts, weights.choice_bias, logits, s_->ranks_row[step.thread],
                    std::span(r.choices).subspan(t * experts.used, experts.used));
-    if (weights.has_shared()) {
+    if (weights.has_shared()) r.shared_weights[t] = 1;
+    if (weights.has_shared_router()) {
       // The sigmoid of x is the first of softmax(x, 0).
       float pair[2] = {s_->shared_logits.row(t)[0], 0};
       const float sum = k_.exp_sum(pair, 2, 1);
@@ -312,6 +315,9 @@ void ExpertFeedForward::gate_and_up(const ExpertStep& step) {
           break;
         case Activation::GeluTanh:
           k_.gelu_tanh_mul(g, u, count, g);
+          break;
+        case Activation::ReluSquared:
+          k_.relu_squared_mul(g, u, count, g);
           break;
         case Activation::ClampedSwiglu:
           k_.clamped_swiglu(g, u, count, kSwigluSharpness, kSwigluLimit, g);

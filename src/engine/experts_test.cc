@@ -25,7 +25,8 @@ struct Case {
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 // K-quants (groups of 256), 32-blocks with float activations beside them, floats, and gpt-oss's own
-// type; a shared expert, all experts used, one used, biases and sinks.
+// type; a shared expert, all experts used, one used, biases and sinks, dense layers, groups,
+// latents.
 const Case kCases[] = {
     {"mixtral",
      {.type = DType::Q4_K, .layers = 1, .experts = 5, .experts_used = 2, .expert_ff_width = 256}},
@@ -70,6 +71,42 @@ const Case kCases[] = {
       .experts = 6,
       .experts_used = 2,
       .expert_ff_width = 96}},
+    {"glm4moe",
+     {.architecture = "glm4moe",
+      .type = DType::Q8_0,
+      .layers = 3,
+      .width = 64,
+      .head_dim = 16,
+      .experts = 6,
+      .experts_used = 2,
+      .expert_ff_width = 96,
+      .shared_ff_width = 64,
+      .dense_layers = 1}},
+    {"deepseek2",
+     {.architecture = "deepseek2",
+      .type = DType::Q8_0,
+      .layers = 2,
+      .width = 64,
+      .heads = 3,
+      .head_dim = 64,
+      .experts = 8,
+      .experts_used = 3,
+      .expert_ff_width = 96,
+      .shared_ff_width = 64,
+      .dense_layers = 1,
+      .groups = 4,
+      .query_rank = 32}},
+    {"deepseek2_lite",
+     {.architecture = "deepseek2",
+      .type = DType::F16,
+      .layers = 2,
+      .width = 64,
+      .heads = 5,
+      .head_dim = 32,
+      .experts = 4,
+      .experts_used = 2,
+      .expert_ff_width = 32,
+      .dense_layers = 1}},
 };
 
 class Experts : public testing::TestWithParam<Case> {};
@@ -150,6 +187,15 @@ TEST_P(Experts, ASequenceDoesNotSeeItsNeighbours) {
   }
 }
 
+TEST(ExpertModels, LanguageModelsOfModelsThatSeeAreTheirTextModels) {
+  test::TinyModel settings = kCases[3].settings;
+  ASSERT_EQ(settings.architecture, "qwen3moe");
+  const auto tokens = tokens_of(20, 9);
+  const Logits text = Rig(settings).run(tokens, {20});
+  settings.architecture = "qwen3vlmoe";
+  expect_same(text, Rig(settings).run(tokens, {20}), "qwen3vlmoe");
+}
+
 TEST_P(Experts, MemoryIsKnownBeforeTheLoad) {
   const auto file = formats::GgufFile::parse(test::tiny_model(GetParam().settings).bytes()).value();
   ComputePool pool(2);
@@ -157,15 +203,17 @@ TEST_P(Experts, MemoryIsKnownBeforeTheLoad) {
     const auto model = Model::load(file, numerics, pool).value();
     EXPECT_EQ(Model::packed_bytes(*file, numerics), model->weight_bytes());
     std::size_t experts = 0;
-    for (const PackedWeight& w : model->layer(0).experts.gate.matrices) experts += w.bytes();
+    const std::size_t dense = GetParam().settings.dense_layers;
+    for (const PackedWeight& w : model->layer(dense).experts.gate.matrices) experts += w.bytes();
     EXPECT_GT(experts, 0u);
-    EXPECT_GT(model->weight_bytes(), 3 * experts * model->config().layers.size());
+    EXPECT_GT(model->weight_bytes(), 3 * experts * (model->config().layers.size() - dense));
+    EXPECT_TRUE(dense == 0 || model->layer(0).experts.empty());
     // A token leaves out the experts that were not chosen for it, in each matrix of each layer.
     const auto& c = model->config();
     std::size_t routed = 0;
     for (std::size_t i = 0; i < c.layers.size(); ++i) {
       const ExpertWeights& e = model->layer(i).experts;
-      for (std::size_t x = 0; x < c.experts.count; ++x) {
+      for (std::size_t x = 0; x < e.gate.matrices.size(); ++x) {
         routed +=
             e.gate.matrices[x].bytes() + e.up.matrices[x].bytes() + e.down.matrices[x].bytes();
       }

@@ -41,12 +41,13 @@ Result<void> Model::request_layer(WeightLoader& loader, std::size_t i) {
     MINERVA_TRY(loader.norm(p + "post_ffw_norm", 1, c.width, to.post_ff_norm));
   }
   MINERVA_TRY(request_attention(loader, p, to));
-  return request_feed_forward(loader, p, to);
+  return request_feed_forward(loader, i, p, to);
 }
 
 Result<void> Model::request_attention(WeightLoader& loader, const std::string& p,
                                       LayerWeights& to) {
   const ModelConfig& c = config_;
+  if (c.latent.rank != 0) return request_latents(loader, p, to);
   const std::size_t q_rows = c.heads * c.head_dim;
   const std::size_t kv_rows = c.kv_heads * c.head_dim;
   if (c.qk_norm == QkNorm::Whole) {
@@ -72,10 +73,38 @@ Result<void> Model::request_attention(WeightLoader& loader, const std::string& p
   return loader.linear(p + "attn_v", kv_rows, c.width, to.v);
 }
 
-Result<void> Model::request_feed_forward(WeightLoader& loader, const std::string& p,
+Result<void> Model::request_latents(WeightLoader& loader, const std::string& p, LayerWeights& to) {
+  const ModelConfig& c = config_;
+  const LatentConfig& l = c.latent;
+  const std::size_t rotated = c.ropes[0].n_rot;
+  const std::size_t q_rows = c.heads * (l.plain + rotated);
+  if (l.query_rank != 0) {
+    MINERVA_TRY(loader.linear(p + "attn_q_a", l.query_rank, c.width, to.latent.query_down));
+    MINERVA_TRY(loader.norm(p + "attn_q_a_norm", 1, l.query_rank, to.latent.query_norm));
+    MINERVA_TRY(loader.linear(p + "attn_q_b", q_rows, l.query_rank, to.q));
+  } else {
+    MINERVA_TRY(loader.linear(p + "attn_q", q_rows, c.width, to.q));
+  }
+  MINERVA_TRY(loader.linear(p + "attn_kv_a_mqa", l.rank + rotated, c.width, to.latent.down));
+  MINERVA_TRY(loader.norm(p + "attn_kv_a_norm", 1, l.rank, to.latent.norm));
+  MINERVA_TRY(loader.linear(p + "attn_output", c.width, c.heads * l.value_dim, to.attention_out));
+  if (loader.has(p + "attn_kv_b.weight")) {  // each head's key, then its value, from the latent
+    const std::string both = p + "attn_kv_b.weight";
+    const std::size_t all = l.plain + l.value_dim;
+    MINERVA_TRY(loader.split_and_turn(both, c.heads, {0, l.plain, all}, l.rank, to.latent.key_up));
+    return loader.split_rows(both, c.heads, {l.plain, l.value_dim, all}, l.rank,
+                             to.latent.value_up);
+  }
+  MINERVA_TRY(loader.stack_rows(p + "attn_k_b.weight", c.heads, {0, l.rank, l.rank}, l.plain,
+                                to.latent.key_up));
+  return loader.stack_rows(p + "attn_v_b.weight", c.heads, {0, l.value_dim, l.value_dim}, l.rank,
+                           to.latent.value_up);
+}
+
+Result<void> Model::request_feed_forward(WeightLoader& loader, std::size_t i, const std::string& p,
                                          LayerWeights& to) {
   const ModelConfig& c = config_;
-  if (c.experts.count != 0) return request_experts(loader, c, p, to.experts);
+  if (c.experts.count != 0 && !c.layers[i].dense) return request_experts(loader, c, p, to.experts);
   const std::size_t ff = c.ff_width;
   MINERVA_TRY(loader.linear(p + "ffn_down", c.width, ff, to.down));
   if (c.gated && !loader.has(p + "ffn_gate.weight")) {  // gate and up in one, in this order
@@ -121,7 +150,7 @@ std::uint64_t Model::token_bytes() const {
   if (count == 0) return weight_bytes_;
   std::uint64_t routed = 0;
   for (const LayerWeights& layer : layers_) {
-    for (const ExpertStack* stack : {&layer.experts.gate, &layer.experts.up, &layer.experts.down}) {
+    for (const MatrixStack* stack : {&layer.experts.gate, &layer.experts.up, &layer.experts.down}) {
       for (const PackedWeight& matrix : stack->matrices) routed += matrix.bytes();
     }
   }

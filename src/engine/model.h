@@ -54,7 +54,8 @@ class Model {
   Result<void> request(WeightLoader& loader);
   Result<void> request_layer(WeightLoader& loader, std::size_t i);
   Result<void> request_attention(WeightLoader& loader, const std::string& prefix, LayerWeights& to);
-  Result<void> request_feed_forward(WeightLoader& loader, const std::string& prefix,
+  Result<void> request_latents(WeightLoader& loader, const std::string& prefix, LayerWeights& to);
+  Result<void> request_feed_forward(WeightLoader& loader, std::size_t i, const std::string& prefix,
                                     LayerWeights& to);
 
   std::shared_ptr<const formats::GgufFile> file_;  // the embedding's rows are read from it

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -26,15 +27,41 @@ struct Architecture {
   Result<ModelConfig> (*read)(const GgufFile&);
 };
 constexpr std::array kArchitectures = {
-    Architecture{"llama", read_llama},           Architecture{"mistral3", read_mistral3},
-    Architecture{"qwen2", read_qwen2},           Architecture{"qwen3", read_qwen3},
-    Architecture{"qwen2moe", read_qwen2moe},     Architecture{"qwen3moe", read_qwen3moe},
-    Architecture{"gpt-oss", read_gpt_oss},       Architecture{"gemma2", read_gemma2},
-    Architecture{"gemma3", read_gemma3},         Architecture{"phi3", read_phi3},
-    Architecture{"granite", read_granite},       Architecture{"command-r", read_command_r},
-    Architecture{"cohere2", read_cohere2},       Architecture{"olmo2", read_olmo2},
-    Architecture{"smollm3", read_smollm3},       Architecture{"stablelm", read_stablelm},
-    Architecture{"starcoder2", read_starcoder2}, Architecture{"glm4", read_glm4},
+    Architecture{"llama", read_llama},
+    Architecture{"mistral3", read_mistral3},
+    Architecture{"qwen2", read_qwen2},
+    Architecture{"qwen3", read_qwen3},
+    Architecture{"qwen2moe", read_qwen2moe},
+    Architecture{"qwen3moe", read_qwen3moe},
+    Architecture{"gpt-oss", read_gpt_oss},
+    Architecture{"gemma2", read_gemma2},
+    Architecture{"gemma3", read_gemma3},
+    Architecture{"phi3", read_phi3},
+    Architecture{"granite", read_granite},
+    Architecture{"command-r", read_command_r},
+    Architecture{"cohere2", read_cohere2},
+    Architecture{"olmo2", read_olmo2},
+    Architecture{"smollm3", read_smollm3},
+    Architecture{"stablelm", read_stablelm},
+    Architecture{"starcoder2", read_starcoder2},
+    Architecture{"glm4", read_glm4},
+    Architecture{"qwen2vl", read_qwen2vl},
+    Architecture{"qwen3vl", read_qwen3vl},
+    Architecture{"qwen3vlmoe", read_qwen3vlmoe},
+    Architecture{"gemma", read_gemma},
+    Architecture{"seed_oss", read_seed_oss},
+    Architecture{"arcee", read_arcee},
+    Architecture{"nemotron", read_nemotron},
+    Architecture{"exaone4", read_exaone4},
+    Architecture{"hunyuan-dense", read_hunyuan_dense},
+    Architecture{"hunyuan-moe", read_hunyuan_moe},
+    Architecture{"ernie4_5", read_ernie4_5},
+    Architecture{"ernie4_5-moe", read_ernie4_5_moe},
+    Architecture{"olmoe", read_olmoe},
+    Architecture{"granitemoe", read_granitemoe},
+    Architecture{"glm4moe", read_glm4moe},
+    Architecture{"dots1", read_dots1},
+    Architecture{"deepseek2", read_deepseek2},
 };
 
 Result<std::size_t> count(const GgufFile& file, const std::string& key, std::uint64_t max) {
@@ -144,12 +171,11 @@ Result<void> set_windows(const GgufFile& file, std::size_t pattern, ModelConfig&
   return {};
 }
 
-bool has_layer_tensor(const GgufFile& file, std::string_view name) {
-  return file.find_tensor("blk.0." + std::string(name)) != nullptr;
+bool has_layer_tensor(const GgufFile& file, std::string_view name, std::size_t layer) {
+  return file.find_tensor(fmt::format("blk.{}.{}", layer, name)) != nullptr;
 }
 
-Result<ModelConfig> read_common(const GgufFile& file, std::string_view architecture,
-                                NormKind norm) {
+Result<ModelConfig> read_base(const GgufFile& file, std::string_view architecture, NormKind norm) {
   ModelConfig config;
   config.norm = norm;
   config.architecture = architecture;
@@ -161,6 +187,18 @@ Result<ModelConfig> read_common(const GgufFile& file, std::string_view architect
   MINERVA_ASSIGN(config.ff_width, count(file, prefix + "feed_forward_length", kWidthMax));
   MINERVA_ASSIGN(config.trained_context, count(file, prefix + "context_length", kContextMax));
   MINERVA_ASSIGN(config.heads, count(file, prefix + "attention.head_count", kHeadsMax));
+  const char* eps =
+      norm == NormKind::Rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
+  MINERVA_ASSIGN(config.norm_eps, positive_float(file, prefix + eps, 1e-5));
+  MINERVA_ASSIGN(config.vocabulary, vocabulary_size(file));
+  config.layers.resize(layers);
+  return config;
+}
+
+Result<ModelConfig> read_common(const GgufFile& file, std::string_view architecture,
+                                NormKind norm) {
+  MINERVA_ASSIGN(ModelConfig config, read_base(file, architecture, norm));
+  const std::string prefix = config.architecture + ".";
   MINERVA_ASSIGN(config.kv_heads,
                  read_count(file, prefix + "attention.head_count_kv", kHeadsMax, config.heads));
   if (config.heads % config.kv_heads != 0) {
@@ -183,14 +221,9 @@ Result<ModelConfig> read_common(const GgufFile& file, std::string_view architect
                             "that are multiples of 16",
                             config.head_dim, value_dim));
   }
-  const char* eps =
-      norm == NormKind::Rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
-  MINERVA_ASSIGN(config.norm_eps, positive_float(file, prefix + eps, 1e-5));
   MINERVA_TRY(read_scales(file, prefix, config));
-  MINERVA_ASSIGN(config.vocabulary, vocabulary_size(file));
   MINERVA_ASSIGN(RopeConfig rope, read_rope(file, prefix, config.head_dim));
   config.ropes.push_back(std::move(rope));
-  config.layers.resize(layers);
   return config;
 }
 
@@ -214,7 +247,10 @@ Result<ModelConfig> read_config(const GgufFile& file) {
     MINERVA_ASSIGN(ModelConfig config, architecture.read(file));
     MINERVA_TRY(refuse_unused_window(file, config));
     MINERVA_TRY(refuse_unused_experts(file, config));
-    if (config.experts.count != 0) config.ff_width = 0;  // no layer is dense
+    const auto dense = [](const LayerConfig& layer) { return layer.dense; };
+    if (config.experts.count != 0 && std::ranges::none_of(config.layers, dense)) {
+      config.ff_width = 0;
+    }
     return config;
   }
   return fail(ErrorCode::Unsupported,

@@ -18,6 +18,7 @@ namespace minerva::engine {
 enum class Activation : std::uint8_t {
   Silu,
   GeluTanh,
+  ReluSquared,
   ClampedSwiglu,  // gpt-oss's (kernel_table.h)
 };
 enum class NormKind : std::uint8_t { Rms, Layer };
@@ -62,20 +63,45 @@ inline constexpr std::size_t kNoRope = ~std::size_t{0};
 struct LayerConfig {
   std::size_t window = 0;  // tokens an attention sees back, itself included; 0: all
   std::size_t rope = 0;    // index into ModelConfig::ropes, or kNoRope
+  bool dense = false;      // its feed-forward is dense although the model has experts
 };
 
 inline constexpr std::size_t kExpertsUsedMax = 64;
 
-// The feed-forward of every layer as experts, of which a router chooses a few for each token: those
-// with the largest logits, weighted by a softmax.
+// How a router's logits become scores.
+enum class Gate : std::uint8_t { Softmax, Sigmoid };
+
+// Feed-forwards as experts, of which a router chooses a few for each token: those with the largest
+// scores, which are their weights.
 struct ExpertsConfig {
   std::size_t count = 0;            // 0: the model is dense
   std::size_t used = 0;             // by a token: 1 to min(count, kExpertsUsedMax)
   std::size_t ff_width = 0;         // of each
   std::size_t shared_ff_width = 0;  // of one that every token uses; 0: there is none
-  bool normalize_chosen = false;    // the softmax is over the chosen, not over all
-  float weight_scale = 1;           // times their weights
+  bool shared_gate = false;         // of which a token takes as much as a router of its own says
+  Gate gate = Gate::Softmax;
+  bool choice_bias = false;       // scores have a bias while experts are chosen, not as weights
+  bool normalize_chosen = false;  // weights of the chosen add up to 1
+  float weight_scale = 1;         // times their weights
+  // A token's experts come from groups_used of `groups` groups of neighbours: those whose
+  // `group_best` best experts have the largest scores together.
+  std::size_t groups = 1;
+  std::size_t groups_used = 1;
+  std::size_t group_best = 1;
 };
+
+// Attention through latents: a token's keys and values are linear in one latent vector, which is
+// what the cache keeps, beside a rotated part that all heads' keys share. Each head's queries and
+// values are taken to and from the latent instead. The model has one KV head then, whose dimension
+// is rank + n_rot of the one rope.
+struct LatentConfig {
+  std::size_t rank = 0;        // 0: the model's attention is the usual one
+  std::size_t query_rank = 0;  // of a latent that queries are made of; 0: there is none
+  std::size_t plain = 0;       // values of a head's query that do not rotate
+  std::size_t value_dim = 0;   // of each head's value
+};
+// Of the latents' norms, whatever the model's other norms have.
+inline constexpr float kLatentEps = 1e-6F;
 
 // A decoder, put together from traits: x is the residual stream, A attention, F the feed-forward, n
 // the norms that the flags ask for (else nothing).
@@ -89,7 +115,7 @@ struct ModelConfig {
   std::size_t heads = 0;
   std::size_t kv_heads = 0;
   std::size_t head_dim = 0;
-  std::size_t ff_width = 0;  // 0 with experts
+  std::size_t ff_width = 0;  // 0 where no layer is dense
   std::size_t vocabulary = 0;
   std::size_t trained_context = 0;
   NormKind norm = NormKind::Rms;
@@ -98,8 +124,10 @@ struct ModelConfig {
   bool post_norms = false;  // of both branches' output
   bool parallel = false;
   QkNorm qk_norm = QkNorm::None;
+  bool qk_norm_after_rope = false;
   float attention_scale = 1;
-  float attention_softcap = 0;   // 0: none
+  float attention_softcap = 0;  // 0: none
+  LatentConfig latent;
   bool attention_sinks = false;  // each head has a logit more, whose value is zero
   // Position p's q is multiplied by 1 + scale * ln(1 + floor(p / length)).
   float temperature_scale = 0;
@@ -114,6 +142,8 @@ struct ModelConfig {
   float logit_softcap = 0;  // 0: none
   std::vector<RopeConfig> ropes;
   std::vector<LayerConfig> layers;
+  // Layers behind these in the file, which only guess at tokens further on: they are not read.
+  std::size_t draft_layers = 0;
   // Tensors that every layer must have although the graph could do without: biases, mostly.
   std::vector<std::string_view> required;
 };
@@ -129,6 +159,9 @@ inline constexpr std::uint64_t kContextMax = std::uint64_t{1} << 32;
 // everywhere.
 Result<ModelConfig> read_common(const formats::GgufFile& file, std::string_view architecture,
                                 NormKind norm = NormKind::Rms);
+// The part of it without heads: they are not all alike.
+Result<ModelConfig> read_base(const formats::GgufFile& file, std::string_view architecture,
+                              NormKind norm = NormKind::Rms);
 // A count from 1 to max, or `otherwise` where the key is missing.
 Result<std::size_t> read_count(const formats::GgufFile& file, const std::string& key,
                                std::uint64_t max, std::size_t otherwise);
@@ -143,16 +176,27 @@ Result<void> set_windows(const formats::GgufFile& file, std::size_t pattern, Mod
 // The rope of PREFIX's keys and of the factor tensors (rope_config.cc).
 Result<RopeConfig> read_rope(const formats::GgufFile& file, const std::string& prefix,
                              std::size_t head_dim);
-// What PREFIX's keys say of experts (expert_config.cc). Where nothing says how the chosen are
-// weighted, it is as `normalize_chosen`.
+// What an architecture's routers are, or may be where the file chooses.
+struct RouterTraits {
+  bool normalize_chosen = true;  // where the file says nothing
+  Gate gate = Gate::Softmax;     // the same
+  bool either_gate = false;      // the file may say the other one
+  bool groups = false;           // the file may have groups
+};
+// What PREFIX's keys say of experts (expert_config.cc).
 Result<bool> has_experts(const formats::GgufFile& file, const std::string& prefix);
 Result<ExpertsConfig> read_experts(const formats::GgufFile& file, const std::string& prefix,
-                                   bool normalize_chosen);
-// The width of the shared expert, which must be there.
+                                   const RouterTraits& traits);
+// The width of the shared expert: as such, or as that of so many of the others. Missing: there is
+// none, unless it `must_be`.
 Result<void> read_shared_expert(const formats::GgufFile& file, const std::string& prefix,
-                                ExpertsConfig& config);
-// Whether the first layer has this tensor: some traits are not in the metadata.
-bool has_layer_tensor(const formats::GgufFile& file, std::string_view name);
+                                bool must_be, ExpertsConfig& config);
+// Marks the dense layers: the first ones, as many as the file says.
+Result<void> read_dense_layers(const formats::GgufFile& file, ModelConfig& config);
+// Takes the file's last layers off, as many as it says are for guessing at further tokens.
+Result<void> read_draft_layers(const formats::GgufFile& file, ModelConfig& config);
+// Whether this layer has this tensor: some traits are not in the metadata.
+bool has_layer_tensor(const formats::GgufFile& file, std::string_view name, std::size_t layer = 0);
 
 Result<ModelConfig> read_llama(const formats::GgufFile& file);
 Result<ModelConfig> read_mistral3(const formats::GgufFile& file);
@@ -172,5 +216,22 @@ Result<ModelConfig> read_smollm3(const formats::GgufFile& file);
 Result<ModelConfig> read_stablelm(const formats::GgufFile& file);
 Result<ModelConfig> read_starcoder2(const formats::GgufFile& file);
 Result<ModelConfig> read_glm4(const formats::GgufFile& file);
+Result<ModelConfig> read_qwen2vl(const formats::GgufFile& file);
+Result<ModelConfig> read_qwen3vl(const formats::GgufFile& file);
+Result<ModelConfig> read_qwen3vlmoe(const formats::GgufFile& file);
+Result<ModelConfig> read_gemma(const formats::GgufFile& file);
+Result<ModelConfig> read_seed_oss(const formats::GgufFile& file);
+Result<ModelConfig> read_arcee(const formats::GgufFile& file);
+Result<ModelConfig> read_nemotron(const formats::GgufFile& file);
+Result<ModelConfig> read_exaone4(const formats::GgufFile& file);
+Result<ModelConfig> read_hunyuan_dense(const formats::GgufFile& file);
+Result<ModelConfig> read_hunyuan_moe(const formats::GgufFile& file);
+Result<ModelConfig> read_ernie4_5(const formats::GgufFile& file);
+Result<ModelConfig> read_ernie4_5_moe(const formats::GgufFile& file);
+Result<ModelConfig> read_olmoe(const formats::GgufFile& file);
+Result<ModelConfig> read_granitemoe(const formats::GgufFile& file);
+Result<ModelConfig> read_glm4moe(const formats::GgufFile& file);
+Result<ModelConfig> read_deepseek2(const formats::GgufFile& file);
+Result<ModelConfig> read_dots1(const formats::GgufFile& file);
 
 }  // namespace minerva::engine

@@ -18,6 +18,21 @@ PackMode pack_mode(Numerics numerics) {
   return numerics == Numerics::F32 ? PackMode::Float32 : PackMode::Native;
 }
 
+// rows x cols weights as a float32 matrix [cols][rows].
+Result<PackedWeight> pack_turned(const GgufTensor& tensor, std::span<const std::byte> bytes,
+                                 std::size_t rows, std::size_t cols) {
+  std::vector<float> row(cols);
+  std::vector<float> turned(rows * cols);
+  for (std::size_t r = 0; r < rows; ++r) {
+    formats::dequantize(tensor.type, bytes.data() + r * tensor.row_bytes(), row.data(), cols);
+    for (std::size_t c = 0; c < cols; ++c) turned[c * rows + r] = row[c];
+  }
+  auto packed = PackedWeight::pack(formats::DType::F32, std::as_bytes(std::span(turned)), cols,
+                                   rows, PackMode::Float32);
+  if (!packed) return fail(std::move(packed).error().in("tensor " + tensor.name));
+  return packed;
+}
+
 // What the metadata's reading has taken, what old files keep for nobody, and a projector's part
 // of a file: that is for images, which the engine does not take.
 bool is_read_elsewhere(std::string_view name) {
@@ -109,15 +124,14 @@ Result<void> WeightLoader::float_matrix(const std::string& name, std::size_t row
 
 Result<void> WeightLoader::stack(const std::string& block, const std::string& kind,
                                  std::size_t count, std::size_t rows, std::size_t cols,
-                                 ExpertStack& to) {
+                                 MatrixStack& to) {
   const std::string together = block + kind + "_exps";
-  stacks_.push_back({&to, jobs_.size(), count});
   if (has(together + ".weight") || !has(fmt::format("{}{}.0.weight", block, kind))) {
-    MINERVA_ASSIGN(const GgufTensor* found, find_experts(together + ".weight", count, rows, cols));
-    for (std::size_t i = 0; i < count; ++i) jobs_.push_back({found, i * rows, rows, cols, nullptr});
+    MINERVA_TRY(stack_rows(together + ".weight", count, {0, rows, rows}, cols, to));
     if (has(together + ".bias")) MINERVA_TRY(vector(together + ".bias", count, rows, to.bias));
     return {};
   }
+  stacks_.push_back({&to, jobs_.size(), count});
   for (std::size_t i = 0; i < count; ++i) {
     MINERVA_ASSIGN(const GgufTensor* found,
                    find(fmt::format("{}{}.{}.weight", block, kind, i), rows, cols));
@@ -134,10 +148,52 @@ Result<void> WeightLoader::stack(const std::string& block, const std::string& ki
   return {};
 }
 
+Result<void> WeightLoader::stack_rows(const std::string& tensor, std::size_t count, RowRange rows,
+                                      std::size_t cols, MatrixStack& to) {
+  MINERVA_ASSIGN(const GgufTensor* found, find_experts(tensor, count, rows.all, cols));
+  stacks_.push_back({&to, jobs_.size(), count});
+  for (std::size_t i = 0; i < count; ++i) {
+    jobs_.push_back({found, i * rows.all + rows.begin, rows.count, cols, nullptr});
+  }
+  return {};
+}
+
+Result<void> WeightLoader::split_rows(const std::string& tensor, std::size_t count, RowRange rows,
+                                      std::size_t cols, MatrixStack& to) {
+  MINERVA_ASSIGN(const GgufTensor* found, find(tensor, count * rows.all, cols));
+  stacks_.push_back({&to, jobs_.size(), count});
+  for (std::size_t i = 0; i < count; ++i) {
+    jobs_.push_back({found, i * rows.all + rows.begin, rows.count, cols, nullptr});
+  }
+  return {};
+}
+
+Result<void> WeightLoader::split_and_turn(const std::string& tensor, std::size_t count,
+                                          RowRange rows, std::size_t cols, MatrixStack& to) {
+  MINERVA_ASSIGN(const GgufTensor* found, find(tensor, count * rows.all, cols));
+  to.matrices.resize(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    jobs_.push_back({.source = found,
+                     .first_row = i * rows.all + rows.begin,
+                     .rows = rows.count,
+                     .cols = cols,
+                     .target = &to.matrices[i],
+                     .turned = true});
+  }
+  return {};
+}
+
+bool WeightLoader::is_of_a_draft(std::string_view name) const {
+  for (std::size_t i = 0; i < config_.draft_layers; ++i) {
+    if (name.starts_with(fmt::format("blk.{}.", config_.layers.size() + i))) return true;
+  }
+  return false;
+}
+
 Result<void> WeightLoader::refuse_unused() const {
   for (std::size_t i = 0; i < used_.size(); ++i) {
     const std::string& name = file_.tensors()[i].name;
-    if (used_[i] || is_read_elsewhere(name)) continue;
+    if (used_[i] || is_read_elsewhere(name) || is_of_a_draft(name)) continue;
     return fail(ErrorCode::Unsupported,
                 fmt::format("tensor {} has no place in this engine's {} graph", name,
                             config_.architecture));
@@ -147,11 +203,14 @@ Result<void> WeightLoader::refuse_unused() const {
 
 std::uint64_t WeightLoader::packed_bytes(Numerics numerics) const {
   std::uint64_t sum = 0;
-  for (const Job& job : jobs_) {
-    const PackMode mode = job.as_float ? PackMode::Float32 : pack_mode(numerics);
-    sum += PackedWeight::bytes_for(job.source->type, job.rows, job.cols, mode);
-  }
+  for (const Job& job : jobs_) sum += bytes_of(job, numerics);
   return sum;
+}
+
+std::uint64_t WeightLoader::bytes_of(const Job& job, Numerics numerics) {
+  const PackMode mode = job.as_float ? PackMode::Float32 : pack_mode(numerics);
+  if (job.turned) return PackedWeight::bytes_for(formats::DType::F32, job.cols, job.rows, mode);
+  return PackedWeight::bytes_for(job.source->type, job.rows, job.cols, mode);
 }
 
 Result<void> WeightLoader::prepare_stacks(Numerics numerics) {
@@ -171,7 +230,9 @@ Result<void> WeightLoader::prepare_stacks(Numerics numerics) {
 Result<void> WeightLoader::pack(const Job& job, Numerics numerics) {
   MINERVA_ASSIGN(const formats::TensorBytes data,
                  formats::read_rows(*job.source, job.first_row, job.rows));
-  if (job.target->rows() != 0) {  // of a stack: it has its memory already
+  if (job.turned) {
+    MINERVA_ASSIGN(*job.target, pack_turned(*job.source, data.bytes, job.rows, job.cols));
+  } else if (job.target->rows() != 0) {  // of a stack: it has its memory already
     job.target->pack_panels(data.bytes, 0, job.target->panels());
   } else {
     const PackMode mode = job.as_float ? PackMode::Float32 : pack_mode(numerics);

@@ -61,7 +61,18 @@ class WeightLoader {
   // One matrix of each of `count` experts: BLOCK + KIND_exps.weight of three dimensions, or
   // BLOCK + KIND.0.weight and so on; and the bias that is beside the former, if there is one.
   Result<void> stack(const std::string& block, const std::string& kind, std::size_t count,
-                     std::size_t rows, std::size_t cols, ExpertStack& to);
+                     std::size_t rows, std::size_t cols, MatrixStack& to);
+
+  // Rows of each of `count` matrices, which are one tensor of three dimensions.
+  Result<void> stack_rows(const std::string& tensor, std::size_t count, RowRange rows,
+                          std::size_t cols, MatrixStack& to);
+
+  // The same of a tensor of two dimensions, in which the matrices lie one behind the other.
+  Result<void> split_rows(const std::string& tensor, std::size_t count, RowRange rows,
+                          std::size_t cols, MatrixStack& to);
+  // The same with each matrix turned around, [cols][rows.count], and in float32.
+  Result<void> split_and_turn(const std::string& tensor, std::size_t count, RowRange rows,
+                              std::size_t cols, MatrixStack& to);
 
   // The first tensor that nobody asked for, as an error.
   Result<void> refuse_unused() const;
@@ -82,15 +93,18 @@ class WeightLoader {
     std::size_t cols;
     PackedWeight* target;  // null until its stack has memory
     bool as_float = false;
+    bool turned = false;  // the target is [cols][rows]
   };
   // Experts' matrices of one shape and type, from jobs_[first_job] on.
   struct Stack {
-    ExpertStack* target;
+    MatrixStack* target;
     std::size_t first_job;
     std::size_t count;
   };
   Result<const formats::GgufTensor*> find_experts(const std::string& tensor, std::size_t count,
                                                   std::size_t rows, std::size_t cols);
+  bool is_of_a_draft(std::string_view name) const;
+  static std::uint64_t bytes_of(const Job& job, Numerics numerics);
   Result<void> prepare_stacks(Numerics numerics);
   Result<void> pack(const Job& job, Numerics numerics);
   const formats::GgufFile& file_;

@@ -22,6 +22,16 @@ struct Linear {
   std::vector<float> bias;  // [rows], or empty
 };
 
+// Of attention through latents (LatentConfig); q's rows are heads x (plain + rotated) values.
+struct LatentWeights {
+  Linear query_down;     // [query_rank][width], where queries have a latent: q reads its norm
+  Norm query_norm;       // [query_rank]
+  Linear down;           // [rank + rotated][width]: the latent, then the key's rotated part
+  Norm norm;             // [rank]
+  MatrixStack key_up;    // of each head [rank][plain]: a query in terms of the latent
+  MatrixStack value_up;  // of each head [value_dim][rank]
+};
+
 // Which of them exist is the ModelConfig's to say; model.cc names the tensors.
 struct LayerWeights {
   Norm attention_norm;            // [width], with pre_norms
@@ -31,6 +41,7 @@ struct LayerWeights {
   Norm post_ff_norm;              // [width], with post_norms
   Linear q, k, v, attention_out;  // [heads*dim][width], [kv_heads*dim][width], ., [width][.]
   std::vector<float> sinks;       // [heads], with attention_sinks
+  LatentWeights latent;           // instead of k and v
   Linear gate, up, down;          // [ff][width] if gated, [ff][width], [width][ff]
   ExpertWeights experts;          // instead of these three
 };

@@ -101,6 +101,9 @@ struct KernelTable {
   // g / (1 + exp(-2u)), which does not cancel for negative g.
   void (*gelu_tanh_mul)(const float* gate, const float* up, std::size_t n,
                         float* out) noexcept = nullptr;
+  // max(0, gate)^2 * up, NaN staying NaN.
+  void (*relu_squared_mul)(const float* gate, const float* up, std::size_t n,
+                           float* out) noexcept = nullptr;
   // The exact form: x times the part of the standard normal distribution below x. out may be x.
   void (*gelu_erf)(const float* x, std::size_t n, float* out) noexcept = nullptr;
   // gpt-oss's gate. With g = min(gate, limit) and u = up held within -limit and limit:

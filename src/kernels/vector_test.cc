@@ -169,6 +169,31 @@ TEST(Vector, GeluErf) {
   EXPECT_LT(worst, 6);
 }
 
+TEST(Vector, ReluSquared) {
+  const auto gate = mixed_values(kSizes, 6);
+  const auto up = mixed_values(kSizes, 7);
+  same_everywhere([&](const KernelTable& k, std::size_t n) {
+    auto alone = guarded(n, [&](float* o) { k.relu_squared_mul(gate.data(), nullptr, n, o); });
+    const auto gated =
+        guarded(n, [&](float* o) { k.relu_squared_mul(gate.data(), up.data(), n, o); });
+    for (std::size_t i = 0; i < n; ++i) {
+      const float g = gate[i] > 0 ? gate[i] : 0;
+      EXPECT_EQ(alone[i], g * g);
+      EXPECT_EQ(gated[i], g * g * up[i]);
+    }
+    alone.insert(alone.end(), gated.begin(), gated.end());
+    return alone;
+  });
+  for (const KernelTable* k : tables_here()) {
+    const float special[] = {kInf, std::nanf(""), -kInf};
+    float out[3];
+    k->relu_squared_mul(special, nullptr, 3, out);
+    EXPECT_EQ(out[0], kInf);
+    EXPECT_TRUE(std::isnan(out[1]));
+    EXPECT_EQ(out[2], 0.0F);
+  }
+}
+
 TEST(Vector, SiluAndGelu) {
   const auto gate = mixed_values(kSizes, 4);
   const auto up = mixed_values(kSizes, 5);

@@ -73,8 +73,14 @@ Result<void> write_yarn(FamilyWriter& out, const RopeFacts& rope) {
   if (scaling.has("mscale") || scaling.has("mscale_all_dim")) {
     MINERVA_ASSIGN(const double scale, scaling.number_or("mscale", 1));
     MINERVA_ASSIGN(const double all, scaling.number_or("mscale_all_dim", 0));
-    if (scale != 1) return scaling.refuse("mscale", "must be 1");
-    if (all != 0) out.f32("rope.scaling.yarn_log_multiplier", all);
+    if (out.key_dim != 0) {
+      // deepseek2's files have a tenth of it, and its makers' code takes back what they share.
+      if (scale != all) return scaling.refuse("mscale", "must be as mscale_all_dim");
+      if (all != 0) out.f32("rope.scaling.yarn_log_multiplier", 0.1 * all);
+    } else {
+      if (scale != 1) return scaling.refuse("mscale", "must be 1");
+      if (all != 0) out.f32("rope.scaling.yarn_log_multiplier", all);
+    }
   }
   if (scaling.has("attention_factor")) {
     // GGUF's number multiplies what follows from the factor.
@@ -124,7 +130,11 @@ void FamilyWriter::tensor(std::string name, std::vector<float> values) {
 void FamilyWriter::set_defaults(nlohmann::json defaults) {
   for (const auto& [key, value] : config.json().items())
     if (!value.is_null()) defaults[key] = value;
-  with_defaults_ = std::move(defaults);
+  replace_config(std::move(defaults));
+}
+
+void FamilyWriter::replace_config(nlohmann::json changed) {
+  with_defaults_ = std::move(changed);
   config = ConfigReader(with_defaults_, config.where());
 }
 
@@ -169,14 +179,15 @@ Result<void> write_decoder_keys(FamilyWriter& out) {
   MINERVA_ASSIGN(out.head_dim, config.count_or("head_dim", std::max(1U, out.width / out.heads)));
   MINERVA_ASSIGN(out.context, config.count("max_position_embeddings"));
   MINERVA_ASSIGN(const std::uint32_t ff_width, config.count("intermediate_size"));
-  out.u32("block_count", out.layers);
+  out.u32("block_count", out.layers + out.draft_layers);
+  if (out.draft_layers != 0) out.u32("nextn_predict_layers", out.draft_layers);
   out.u32("context_length", out.context);
   out.u32("embedding_length", out.width);
   out.u32("feed_forward_length", ff_width);
   out.u32("attention.head_count", out.heads);
   out.u32("attention.head_count_kv", out.kv_heads);
-  out.u32("attention.key_length", out.head_dim);
-  out.u32("attention.value_length", out.head_dim);
+  out.u32("attention.key_length", out.key_dim == 0 ? out.head_dim : out.key_dim);
+  out.u32("attention.value_length", out.value_dim == 0 ? out.head_dim : out.value_dim);
   if (config.has("rms_norm_eps")) {
     MINERVA_ASSIGN(const double epsilon, config.number("rms_norm_eps"));
     out.f32("attention.layer_norm_rms_epsilon", epsilon);

@@ -21,13 +21,15 @@ namespace minerva::models {
 // What happens to a tensor's rows or values on the way.
 enum class Change : std::uint8_t {
   Same,
-  RotaryQ,   // rotary pairs are neighbours in GGUF and halves of a head in the folder
-  RotaryK,   // the same for the heads of the keys
-  PlusOne,   // a norm whose weight counts from 1
-  Float,     // a matrix that is kept in F32
-  EvenRows,  // rows 0, 2, 4, … and
-  OddRows,   // rows 1, 3, 5, … of a matrix that mixes two
-  Columns,   // of [expert][input][output]: a row is an output
+  RotaryQ,    // rotary pairs are neighbours in GGUF and halves of a head in the folder
+  RotaryK,    // the same for the heads of the keys
+  PlusOne,    // a norm whose weight counts from 1
+  Float,      // a matrix that is kept in F32
+  EvenRows,   // rows 0, 2, 4, … and
+  OddRows,    // rows 1, 3, 5, … of a matrix that mixes two
+  FirstRows,  // the first half of the rows, of each expert where there are several, and
+  LastRows,   // the second half of a matrix that holds two
+  Columns,    // of [expert][input][output]: a row is an output
   EvenColumns,
   OddColumns,
   Skip,  // nothing that is computed with
@@ -56,6 +58,8 @@ class FamilyWriter {
   ConfigReader config;
   // What the configuration may leave out; nulls count as left out.
   void set_defaults(nlohmann::json defaults);
+  // Another configuration than the file's: the same in words that all families have.
+  void replace_config(nlohmann::json config);
 
   // `key` without the architecture in front.
   void u32(std::string_view key, std::uint32_t value);
@@ -70,6 +74,10 @@ class FamilyWriter {
   bool growing_queries = false;
   // The family's YaRN rounds the ends of its ramp to whole pairs, as it does unless told otherwise.
   bool rounded_ramp = true;
+  // Layers behind the model's, in the folder and in GGUF, that only guess at further tokens.
+  std::uint32_t draft_layers = 0;
+  // Attention through latents: of a head's key and value, which are not head_dim long. 0: they are.
+  std::uint32_t key_dim = 0, value_dim = 0;
   // Set by write_decoder_keys().
   std::uint32_t layers = 0, width = 0, heads = 0, kv_heads = 0, head_dim = 0, context = 0;
 
@@ -114,6 +122,9 @@ Result<void> write_decoder(FamilyWriter& out);
 // config.json's KEY as `to`, where it is there.
 Result<void> write_number(FamilyWriter& out, std::string_view key, std::string_view to);
 Result<void> write_count(FamilyWriter& out, std::string_view key, std::string_view to);
+// Numbers of experts by their usual keys, and how their scores come about: `gate` is GGUF's number
+// of the function. Dense layers come first.
+Result<void> write_routing(FamilyWriter& out, std::uint32_t gate);
 // Which layers see a window: every `period`-th one does not. Refuses layer_types that say
 // otherwise.
 Result<void> check_window_layers(const FamilyWriter& out, std::uint32_t period);
@@ -143,5 +154,22 @@ Family stablelm_family();
 Family starcoder2_family();
 Family glm4_family();
 Family gpt_oss_family();
+Family gemma_family();
+Family arcee_family();
+Family nemotron_family();
+Family exaone4_family();
+Family seed_oss_family();
+Family ernie4_5_family();
+Family ernie4_5_moe_family();
+Family hunyuan_dense_family();
+Family hunyuan_moe_family();
+Family olmoe_family();
+Family granitemoe_family();
+Family granite_hybrid_family();
+Family glm4_moe_family();
+Family dots1_family();
+Family deepseek_v2_family();
+Family deepseek_v3_family();
+Family glm4_moe_lite_family();
 
 }  // namespace minerva::models

@@ -1,6 +1,6 @@
-// Mixtures of experts: mixtral (GGUF's llama with experts), qwen2_moe and qwen3_moe, and gpt_oss,
-// whose experts come as MXFP4 with the rows of gate and up mixed. A folder has a tensor for each
-// expert, or one for all where mlx-lm wrote it; GGUF has one.
+// Mixtures of experts in all layers: mixtral (GGUF's llama with experts), qwen2_moe, qwen3_moe and
+// olmoe, and gpt_oss, whose experts come as MXFP4 with the rows of gate and up mixed. A folder has
+// a tensor for each expert, or one for all where mlx-lm wrote it; GGUF has one.
 #include <fmt/format.h>
 
 #include "models/family.h"
@@ -101,6 +101,15 @@ Result<void> write_qwen2(FamilyWriter& out) {
 
 Result<void> write_qwen3(FamilyWriter& out) { return write_qwen(out, true); }
 
+Result<void> write_olmoe(FamilyWriter& out) {
+  if (out.config.has("clip_qkv")) return out.config.refuse("clip_qkv", "must be null");
+  nlohmann::json config = out.config.json();  // one width, in the dense models' word
+  config.erase("moe_intermediate_size");
+  out.replace_config(std::move(config));
+  MINERVA_TRY(write_qwen(out, false));
+  return write_count(out, "intermediate_size", "expert_feed_forward_length");
+}
+
 // Of gate and up, before they are joined; GGUF does not say it.
 constexpr double kGptOssLimit = 7;
 
@@ -123,6 +132,7 @@ Result<void> write_gpt_oss(FamilyWriter& out) {
 Family mixtral_family() { return {{"mixtral"}, "llama", kMixtralRules, write_mixtral}; }
 Family qwen2_moe_family() { return {{"qwen2_moe"}, "qwen2moe", kQwenRules, write_qwen2}; }
 Family qwen3_moe_family() { return {{"qwen3_moe"}, "qwen3moe", kQwenRules, write_qwen3}; }
+Family olmoe_family() { return {{"olmoe"}, "olmoe", kQwenRules, write_olmoe}; }
 Family gpt_oss_family() { return {{"gpt_oss"}, "gpt-oss", kGptOssRules, write_gpt_oss}; }
 
 }  // namespace minerva::models

@@ -1,5 +1,5 @@
-// gemma2 and gemma3: norms before and after both branches, whose weights count from 1 in the folder
-// and from 0 in GGUF; the output matrix is the embedding.
+// gemma, gemma2 and gemma3: norms (in the first before, later before and after both branches) whose
+// weights count from 1 in the folder and from 0 in GGUF; the output matrix is the embedding.
 #include <fmt/format.h>
 
 #include "models/family.h"
@@ -17,6 +17,12 @@ constexpr TensorRule kRules[] = {
     {"model.layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm", Change::PlusOne},
     {"lm_head", "", Change::Skip},
 };
+constexpr TensorRule kGemmaRules[] = {
+    {"model.norm", "output_norm", Change::PlusOne},
+    {"model.layers.{}.input_layernorm", "blk.{}.attn_norm", Change::PlusOne},
+    {"model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm", Change::PlusOne},
+    {"lm_head", "", Change::Skip},
+};
 constexpr std::uint32_t kGemma3Period = 6;
 
 // The scale of attention is not in GGUF: it is the head's dimension's, or in the largest models the
@@ -27,6 +33,15 @@ Result<void> check_attention_scale(const FamilyWriter& out, std::uint32_t larges
   if (given == wanted) return {};
   return out.config.refuse("query_pre_attn_scalar",
                            fmt::format("must be {} for a model of this shape", wanted));
+}
+
+Result<void> write_gemma(FamilyWriter& out) {
+  out.set_defaults({{"rms_norm_eps", 1e-6}, {"head_dim", 256}});
+  // "gelu" is how the first files wrote the same.
+  MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"gelu_pytorch_tanh", "gelu"}));
+  MINERVA_TRY(must_be_one_of(out.config, "hidden_activation", {"gelu_pytorch_tanh"}));
+  MINERVA_TRY(must_be(out.config, "use_bidirectional_attention", false));
+  return write_decoder(out);
 }
 
 Result<void> write_gemma2(FamilyWriter& out) {
@@ -81,6 +96,7 @@ Result<void> write_gemma3(FamilyWriter& out) {
 
 }  // namespace
 
+Family gemma_family() { return {{"gemma"}, "gemma", kGemmaRules, write_gemma}; }
 Family gemma2_family() { return {{"gemma2"}, "gemma2", kRules, write_gemma2}; }
 Family gemma3_family() { return {{"gemma3_text"}, "gemma3", kRules, write_gemma3}; }
 

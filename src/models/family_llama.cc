@@ -1,5 +1,5 @@
 // Families whose queries and keys are permuted on the way to GGUF: llama (Llama 1 to 3, SmolLM 1
-// and 2, and Mistral, whose GGUF files are llama's), mistral3, granite and smollm3.
+// and 2, and Mistral, whose GGUF files are llama's), mistral3, smollm3 and arcee.
 #include "models/family.h"
 
 namespace minerva::models {
@@ -28,13 +28,9 @@ Result<void> write_mistral3(FamilyWriter& out) {
   return {};
 }
 
-Result<void> write_granite(FamilyWriter& out) {
-  MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
-  MINERVA_TRY(write_decoder(out));
-  MINERVA_TRY(write_number(out, "attention_multiplier", "attention.scale"));
-  MINERVA_TRY(write_number(out, "embedding_multiplier", "embedding_scale"));
-  MINERVA_TRY(write_number(out, "residual_multiplier", "residual_scale"));
-  return write_number(out, "logits_scaling", "logit_scale");
+Result<void> write_arcee(FamilyWriter& out) {
+  MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"relu2"}));
+  return write_decoder(out);
 }
 
 // GGUF says nothing of the layers without RoPE: it is every fourth.
@@ -54,7 +50,7 @@ Result<void> write_smollm3(FamilyWriter& out) {
 
 Family llama_family() { return {{"llama", "mistral"}, "llama", kRules, write_llama}; }
 Family mistral3_family() { return {{"ministral3"}, "mistral3", kRules, write_mistral3}; }
-Family granite_family() { return {{"granite"}, "granite", kRules, write_granite}; }
+Family arcee_family() { return {{"arcee"}, "arcee", kRules, write_arcee}; }
 Family smollm3_family() { return {{"smollm3"}, "smollm3", kRules, write_smollm3}; }
 
 }  // namespace minerva::models

@@ -137,6 +137,16 @@ Result<RowOrder> FolderAssembly::order_of(const Target& target, std::uint64_t ro
       order.head_dim = written_.head_dim;
       return order;
     }
+    case Change::FirstRows:
+    case Change::LastRows:
+      if (rows % 2 != 0) {
+        return refuse(ErrorCode::InvalidModel, target.first_name,
+                      fmt::format("has {} rows, and should hold two matrices of as many", rows));
+      }
+      order.kind = RowOrder::Kind::Half;
+      order.first = target.change == Change::LastRows ? rows / 2 : 0;
+      order.step = rows;
+      return order;
     case Change::EvenRows:
     case Change::OddRows:
     case Change::EvenColumns:

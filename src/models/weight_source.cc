@@ -113,6 +113,7 @@ std::vector<std::span<const std::byte>> WeightSource::views() const {
 }
 
 std::uint64_t RowOrder::count(std::uint64_t rows) const {
+  if (kind == Kind::Half) return rows / 2;
   if (kind != Kind::Every) return rows;
   return rows <= first ? 0 : (rows - first + step - 1) / step;
 }
@@ -127,6 +128,8 @@ std::uint64_t RowOrder::source_row(std::uint64_t row) const {
     }
     case Kind::Every:
       return first + row * step;
+    case Kind::Half:
+      return row / (step / 2) * step + first + row % (step / 2);
   }
   return row;
 }

@@ -59,6 +59,8 @@ struct RowOrder {
     Interleave,
     // Every `step`-th row from `first` on.
     Every,
+    // Half of each `step` rows, the ones from `first` on.
+    Half,
   };
   Kind kind = Kind::Same;
   std::uint64_t head_dim = 0;

@@ -118,6 +118,11 @@ TEST(Orders, AreOfRows) {
   RowOrder odd{RowOrder::Kind::Every, 0, 1, 2};
   EXPECT_EQ(read(odd, {source}), (std::vector<float>{1, 3, 5, 7}));
   EXPECT_EQ(read(odd, {source, source}), (std::vector<float>{1, 3, 5, 7, 1, 3, 5, 7}));
+  // Two matrices, each of two halves.
+  RowOrder last{RowOrder::Kind::Half, 0, 2, 4};
+  EXPECT_EQ(read(last, {source}), (std::vector<float>{2, 3, 6, 7}));
+  last.first = 0;
+  EXPECT_EQ(read(last, {source}), (std::vector<float>{0, 1, 4, 5}));
   // From the middle on, over the border of a piece.
   const SourceRows rows({source, source}, {});
   std::vector<float> out(4);

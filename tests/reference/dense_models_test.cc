@@ -1,6 +1,6 @@
 // The engine's float32 mode against Hugging Face transformers on tiny seeded models of every
-// architecture (tools/make_hf_goldens.py and make_expert_goldens.py made tests/data/hf): the
-// reading of their folders and the graph can be what differs, and nothing else.
+// architecture (tools/make_hf_goldens.py, make_expert_goldens.py and make_routed_goldens.py made
+// tests/data/hf): the reading of their folders and the graph can be what differs, and nothing else.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -81,7 +81,16 @@ std::vector<Case> cases() {
                            "starcoder2",     "glm4",
                            "mixtral",        "qwen2_moe",
                            "qwen3_moe",      "gpt_oss",
-                           "gpt_oss_mxfp4"}) {
+                           "gpt_oss_mxfp4",  "gemma",
+                           "seed_oss",       "arcee",
+                           "nemotron",       "exaone4",
+                           "exaone4_full",   "hunyuan_dense",
+                           "ernie4_5",       "granite_hybrid",
+                           "olmoe",          "granitemoe",
+                           "glm4_moe",       "dots1",
+                           "ernie4_5_moe",   "hunyuan_moe",
+                           "deepseek_v2",    "deepseek_v2_groups",
+                           "deepseek_v3",    "glm4_moe_lite"}) {
     all.push_back({name});
   }
   all.push_back({"phi3_longrope", "logits_short.bin"});

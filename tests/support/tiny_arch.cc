@@ -40,6 +40,7 @@ struct Shape {
   bool window = false;
   Heads qk_norm = Heads::None;
   std::size_t rotated = kHeadDim;
+  std::string_view ff_norm = "ffn_norm";
 };
 
 constexpr std::array kShapes = {
@@ -100,6 +101,28 @@ constexpr std::array kShapes = {
           .fused_up = true,
           .qkv_bias = true,
           .rotated = 16},
+    Shape{.name = "gemma", .architecture = "gemma"},
+    Shape{.name = "qwen2vl", .architecture = "qwen2vl", .qkv_bias = true},
+    Shape{.name = "qwen3vl", .architecture = "qwen3vl", .qk_norm = Heads::Shared},
+    Shape{.name = "seed_oss",
+          .architecture = "seed_oss",
+          .qkv_bias = true,
+          .ff_norm = "post_attention_norm"},
+    Shape{.name = "arcee", .architecture = "arcee", .gated = false},
+    Shape{.name = "nemotron",
+          .architecture = "nemotron",
+          .layer_norm = true,
+          .norm_bias = true,
+          .gated = false,
+          .rotated = 16},
+    Shape{.name = "exaone4",
+          .architecture = "exaone4",
+          .pre_norms = false,
+          .post_norms = true,
+          .window = true,
+          .qk_norm = Heads::Shared},
+    Shape{.name = "hunyuan_dense", .architecture = "hunyuan-dense", .qk_norm = Heads::Shared},
+    Shape{.name = "ernie4_5", .architecture = "ernie4_5"},
 };
 
 // Adds tensors one by one, each with a seed of its own.
@@ -111,7 +134,7 @@ class Tensors {
   void layer(std::size_t i) {
     const std::string p = "blk." + std::to_string(i) + ".";
     if (shape_.pre_norms) norm(p + "attn_norm", 1, kWidth);
-    if (shape_.pre_norms && !shape_.parallel) norm(p + "ffn_norm", 1, kWidth);
+    if (shape_.pre_norms && !shape_.parallel) norm(p + std::string(shape_.ff_norm), 1, kWidth);
     if (shape_.post_norms) {
       norm(p + "post_attention_norm", 1, kWidth);
       norm(p + "post_ffw_norm", 1, kWidth);

@@ -123,7 +123,10 @@ class Weights {
   }
   // One matrix of each expert.
   void experts(const std::string& name, std::size_t rows, std::size_t cols) {
-    const std::array<std::uint64_t, 3> dims = {cols, rows, s_.experts};
+    stack(name, s_.experts, rows, cols);
+  }
+  void stack(const std::string& name, std::size_t count, std::size_t rows, std::size_t cols) {
+    const std::array<std::uint64_t, 3> dims = {cols, rows, count};
     add(name, s_.type, dims);
   }
   // Routers and biases are F32 in every file.
@@ -147,12 +150,31 @@ class Weights {
   std::uint64_t tensor_ = 0;
 };
 
+void add_latents(Weights& w, const TinyModel& s, const std::string& p) {
+  const std::size_t half = s.head_dim / 2;
+  w.norm(p + "attn_norm.weight", s.width);
+  if (s.query_rank != 0) {
+    w.matrix(p + "attn_q_a.weight", s.query_rank, s.width);
+    w.norm(p + "attn_q_a_norm.weight", s.query_rank);
+    w.matrix(p + "attn_q_b.weight", s.heads * s.head_dim, s.query_rank);
+  } else {
+    w.matrix(p + "attn_q.weight", s.heads * s.head_dim, s.width);
+  }
+  w.matrix(p + "attn_kv_a_mqa.weight", s.latent_rank + half, s.width);
+  w.norm(p + "attn_kv_a_norm.weight", s.latent_rank);
+  w.stack(p + "attn_k_b.weight", s.heads, s.latent_rank, half);
+  w.stack(p + "attn_v_b.weight", s.heads, half, s.latent_rank);
+  w.matrix(p + "attn_output.weight", s.width, s.heads * half);
+}
+
 void add_attention(Weights& w, const TinyModel& s, const std::string& p) {
   const bool gemma = s.architecture == "gemma3";
   const bool gpt_oss = s.architecture == "gpt-oss";
+  const bool glm = s.architecture == "glm4moe";
+  if (s.architecture == "deepseek2") return add_latents(w, s, p);
   w.norm(p + "attn_norm.weight", s.width);
-  if (gemma || gpt_oss) w.norm(p + "post_attention_norm.weight", s.width);
-  if (gemma || s.architecture == "qwen3moe") {
+  if (gemma || gpt_oss || glm) w.norm(p + "post_attention_norm.weight", s.width);
+  if (gemma || glm || s.architecture == "qwen3moe" || s.architecture == "qwen3vlmoe") {
     w.norm(p + "attn_q_norm.weight", s.head_dim);
     w.norm(p + "attn_k_norm.weight", s.head_dim);
   }
@@ -171,10 +193,11 @@ void add_attention(Weights& w, const TinyModel& s, const std::string& p) {
   }
 }
 
-void add_feed_forward(Weights& w, const TinyModel& s, const std::string& p) {
-  if (s.architecture != "gpt-oss") w.norm(p + "ffn_norm.weight", s.width);
+void add_feed_forward(Weights& w, const TinyModel& s, std::size_t layer, const std::string& p) {
+  const bool glm = s.architecture == "glm4moe";
+  if (s.architecture != "gpt-oss" && !glm) w.norm(p + "ffn_norm.weight", s.width);
   if (s.architecture == "gemma3") w.norm(p + "post_ffw_norm.weight", s.width);
-  if (s.experts == 0) {
+  if (s.experts == 0 || layer < s.dense_layers) {
     w.matrix(p + "ffn_gate.weight", s.ff_width, s.width);
     w.matrix(p + "ffn_up.weight", s.ff_width, s.width);
     w.matrix(p + "ffn_down.weight", s.width, s.ff_width);
@@ -190,12 +213,28 @@ void add_feed_forward(Weights& w, const TinyModel& s, const std::string& p) {
     w.floats(p + "ffn_up_exps.bias", s.experts, s.expert_ff_width);
     w.floats(p + "ffn_down_exps.bias", s.experts, s.width);
   }
+  if (glm || s.architecture == "deepseek2") w.floats(p + "exp_probs_b.bias", 1, s.experts);
   if (s.shared_ff_width != 0) {
-    w.floats(p + "ffn_gate_inp_shexp.weight", 1, s.width);
+    if (s.architecture == "qwen2moe") w.floats(p + "ffn_gate_inp_shexp.weight", 1, s.width);
     w.matrix(p + "ffn_gate_shexp.weight", s.shared_ff_width, s.width);
     w.matrix(p + "ffn_up_shexp.weight", s.shared_ff_width, s.width);
     w.matrix(p + "ffn_down_shexp.weight", s.width, s.shared_ff_width);
   }
+}
+
+void add_latent_metadata(GgufWriter& writer, const TinyModel& s) {
+  auto u32 = [&](const char* key, std::size_t value) {
+    writer.add_u32(s.architecture + "." + key, static_cast<std::uint32_t>(value));
+  };
+  u32("attention.key_length", s.latent_rank + s.head_dim / 2);
+  u32("attention.value_length", s.latent_rank);
+  u32("attention.key_length_mla", s.head_dim);
+  u32("attention.value_length_mla", s.head_dim / 2);
+  u32("attention.kv_lora_rank", s.latent_rank);
+  if (s.query_rank != 0) u32("attention.q_lora_rank", s.query_rank);
+  u32("expert_gating_func", 2);
+  writer.add_bool(s.architecture + ".expert_weights_norm", true);
+  writer.add_f32(s.architecture + ".expert_weights_scale", 1.5F);
 }
 
 void add_metadata(GgufWriter& writer, const TinyModel& s) {
@@ -210,9 +249,12 @@ void add_metadata(GgufWriter& writer, const TinyModel& s) {
   u32("feed_forward_length", s.ff_width);
   u32("attention.head_count", s.heads);
   u32("attention.head_count_kv", s.kv_heads);
-  u32("attention.key_length", s.head_dim);
-  u32("attention.value_length", s.head_dim);
-  u32("rope.dimension_count", s.head_dim);
+  if (s.architecture != "deepseek2") {
+    u32("attention.key_length", s.head_dim);
+    u32("attention.value_length", s.head_dim);
+  }
+  u32("rope.dimension_count", s.architecture == "deepseek2" ? s.head_dim / 2 : s.head_dim);
+  if (s.architecture == "deepseek2") add_latent_metadata(writer, s);
   writer.add_f32(s.architecture + ".rope.freq_base", 10'000);
   writer.add_f32(s.architecture + ".attention.layer_norm_rms_epsilon", 1e-5F);
   if (s.window != 0) u32("attention.sliding_window", s.window);
@@ -222,6 +264,11 @@ void add_metadata(GgufWriter& writer, const TinyModel& s) {
     u32("expert_feed_forward_length", s.expert_ff_width);
   }
   if (s.shared_ff_width != 0) u32("expert_shared_feed_forward_length", s.shared_ff_width);
+  if (s.dense_layers != 0) u32("leading_dense_block_count", s.dense_layers);
+  if (s.groups != 0) {
+    u32("expert_group_count", s.groups);
+    u32("expert_group_used_count", s.groups / 2);
+  }
 }
 
 }  // namespace
@@ -267,7 +314,7 @@ GgufWriter tiny_model(const TinyModel& s) {
   for (std::size_t i = 0; i < s.layers; ++i) {
     const std::string p = "blk." + std::to_string(i) + ".";
     add_attention(w, s, p);
-    add_feed_forward(w, s, p);
+    add_feed_forward(w, s, i, p);
   }
   return writer;
 }

@@ -23,11 +23,17 @@ struct TinyModel {
   std::size_t ff_width = 256;
   std::size_t context = 2048;
   std::size_t window = 0;  // gemma3's and gpt-oss's sliding window
-  // Of llama, qwen2moe, qwen3moe and gpt-oss.
+  // Of llama, qwen2moe, qwen3moe, gpt-oss, glm4moe and deepseek2. The last two have a bias in the
+  // choice of experts.
   std::size_t experts = 0;  // 0: dense
   std::size_t experts_used = 2;
   std::size_t expert_ff_width = 256;
-  std::size_t shared_ff_width = 0;  // qwen2moe's shared expert
+  std::size_t shared_ff_width = 0;  // of a shared expert; not of the first and gpt-oss
+  std::size_t dense_layers = 0;     // in front
+  std::size_t groups = 0;           // of experts, of which a token uses half
+  // Of deepseek2: half of head_dim rotates, values have the other half.
+  std::size_t latent_rank = 32;
+  std::size_t query_rank = 0;
   std::uint64_t seed = 1;
   bool tied = true;
 };

@@ -14,6 +14,7 @@ consteval KernelTable make_table(Isa isa, std::string_view name) {
   table.add_scaled = add_scaled;
   table.silu_mul = silu_mul;
   table.gelu_tanh_mul = gelu_tanh_mul;
+  table.relu_squared_mul = relu_squared_mul;
   table.gelu_erf = gelu_erf;
   table.clamped_swiglu = clamped_swiglu;
   table.rope = rope;

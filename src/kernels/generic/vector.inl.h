@@ -103,6 +103,14 @@ inline void gelu_tanh_mul(const float* gate, const float* up, std::size_t n, flo
   });
 }
 
+inline void relu_squared_mul(const float* gate, const float* up, std::size_t n,
+                             float* out) noexcept {
+  each_vector(n, [&](std::size_t i, std::size_t lanes) {
+    const V16 g = max_of(splat(0.0f), load_some(gate + i, lanes));  // the second of a NaN
+    store_some(out + i, times_up(mul(g, g), up, i, lanes), lanes);
+  });
+}
+
 inline void gelu_erf(const float* x, std::size_t n, float* out) noexcept {
   each_vector(n, [&](std::size_t i, std::size_t lanes) {
     const V16 a = load_some(x + i, lanes);

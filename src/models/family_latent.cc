@@ -1,0 +1,98 @@
+// Attention through latents: deepseek_v2, deepseek_v3 and glm4_moe_lite (GLM-4.7-Flash), all GGUF's
+// deepseek2. One matrix makes every head's key and value of the latent (attn_kv_b).
+#include "models/family.h"
+#include "models/routed_rules.h"
+
+namespace minerva::models {
+namespace {
+
+constexpr std::uint32_t kSoftmax = 1;
+constexpr std::uint32_t kSigmoid = 2;
+
+constexpr TensorRule kAttention[] = {
+    {"model.layers.{}.self_attn.q_a_proj", "blk.{}.attn_q_a"},
+    {"model.layers.{}.self_attn.q_a_layernorm", "blk.{}.attn_q_a_norm"},
+    {"model.layers.{}.self_attn.q_b_proj", "blk.{}.attn_q_b"},
+    {"model.layers.{}.self_attn.kv_a_proj_with_mqa", "blk.{}.attn_kv_a_mqa"},
+    {"model.layers.{}.self_attn.kv_a_layernorm", "blk.{}.attn_kv_a_norm"},
+    {"model.layers.{}.self_attn.kv_b_proj", "blk.{}.attn_kv_b"},
+};
+constexpr auto kRules = before_routed_rules(kAttention);
+
+Result<void> write_attention(FamilyWriter& out) {
+  MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
+  MINERVA_TRY(must_be(out.config, "rope_interleave", true));
+  MINERVA_ASSIGN(const std::uint32_t plain, out.config.count("qk_nope_head_dim"));
+  MINERVA_ASSIGN(const std::uint32_t rotated, out.config.count("qk_rope_head_dim"));
+  MINERVA_ASSIGN(out.value_dim, out.config.count("v_head_dim"));
+  if (plain > (1U << 16) || rotated > (1U << 16))
+    return out.config.refuse("qk_nope_head_dim", "or qk_rope_head_dim is too large");
+  out.key_dim = plain + rotated;
+  // The part that RoPE knows of.
+  nlohmann::json config = out.config.json();
+  config["head_dim"] = rotated;
+  out.replace_config(std::move(config));
+  MINERVA_ASSIGN(const double drafts, out.config.number_or("num_nextn_predict_layers", 0));
+  if (drafts != 0) {
+    MINERVA_ASSIGN(out.draft_layers, out.config.count("num_nextn_predict_layers"));
+  }
+  MINERVA_TRY(write_decoder(out));
+  if (out.kv_heads != out.heads)
+    return out.config.refuse("num_key_value_heads", "must be num_attention_heads");
+  MINERVA_TRY(write_count(out, "q_lora_rank", "attention.q_lora_rank"));
+  MINERVA_ASSIGN(const std::uint32_t rank, out.config.count("kv_lora_rank"));
+  out.u32("attention.kv_lora_rank", rank);
+  return {};
+}
+
+Result<void> write_v2(FamilyWriter& out) {
+  out.set_defaults({{"rms_norm_eps", 1e-6}, {"first_k_dense_replace", 0}, {"n_shared_experts", 2}});
+  MINERVA_TRY(must_be_one_of(out.config, "topk_method", {"greedy", "group_limited_greedy"}));
+  MINERVA_TRY(must_be_one_of(out.config, "scoring_func", {"softmax"}));
+  MINERVA_TRY(must_be(out.config, "norm_topk_prob", false));
+  MINERVA_ASSIGN(const std::string method, out.config.text_or("topk_method", "greedy"));
+  if (method == "greedy") {
+    nlohmann::json config = out.config.json();
+    config.erase("n_group");
+    out.replace_config(std::move(config));
+  }
+  MINERVA_TRY(write_attention(out));
+  return write_routing(out, kSoftmax);
+}
+
+Result<void> write_v3(FamilyWriter& out) {
+  out.set_defaults({{"rms_norm_eps", 1e-6},
+                    {"first_k_dense_replace", 3},
+                    {"n_shared_experts", 1},
+                    {"norm_topk_prob", true},
+                    {"routed_scaling_factor", 2.5}});
+  MINERVA_TRY(must_be_one_of(out.config, "topk_method", {"noaux_tc"}));
+  MINERVA_TRY(must_be_one_of(out.config, "scoring_func", {"sigmoid"}));
+  MINERVA_TRY(write_attention(out));
+  return write_routing(out, kSigmoid);
+}
+
+Result<void> write_glm(FamilyWriter& out) {
+  out.set_defaults({{"rms_norm_eps", 1e-5},
+                    {"first_k_dense_replace", 1},
+                    {"n_shared_experts", 1},
+                    {"norm_topk_prob", true},
+                    {"routed_scaling_factor", 1.8}});
+  MINERVA_TRY(must_be_one_of(out.config, "topk_method", {"noaux_tc"}));
+  MINERVA_ASSIGN(const std::uint32_t dense, out.config.count("first_k_dense_replace"));
+  MINERVA_ASSIGN(const auto kinds, out.config.texts("mlp_layer_types"));
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    if (kinds[i] == (i < dense ? "dense" : "sparse")) continue;
+    return out.config.refuse("mlp_layer_types", "must be dense first and sparse from then on");
+  }
+  MINERVA_TRY(write_attention(out));
+  return write_routing(out, kSigmoid);
+}
+
+}  // namespace
+
+Family deepseek_v2_family() { return {{"deepseek_v2"}, "deepseek2", kRules, write_v2}; }
+Family deepseek_v3_family() { return {{"deepseek_v3"}, "deepseek2", kRules, write_v3}; }
+Family glm4_moe_lite_family() { return {{"glm4_moe_lite"}, "deepseek2", kRules, write_glm}; }
+
+}  // namespace minerva::models

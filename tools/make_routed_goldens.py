@@ -1,0 +1,301 @@
+#!/usr/bin/env python3
+"""Makes more models with experts of tests/data/hf, as make_expert_goldens.py does: those that choose
+in other ways (sigmoids, a bias while choosing, groups), have dense layers in front or an expert that
+every token uses, or attend through latents.
+
+    python tools/make_routed_goldens.py OUT_DIR [CASE ...]
+
+What must hold before a case is written is what make_expert_goldens.py says; a gap is of what the
+router ranks: its logits, or scores with their bias, and of groups as well.
+"""
+import json
+import pathlib
+import sys
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from make_expert_goldens import GAP, HALF, SEEDS, change, zero
+from make_hf_goldens import NULLS, RMS, TOLERANCE, TRAIT, build, logits_of, write_logits
+
+SMALL = RMS | dict(hidden_size=32, num_attention_heads=2, num_key_value_heads=1, vocab_size=75,
+                   intermediate_size=40, moe_intermediate_size=24)
+
+
+def config_of(model_class, model_type, **settings):
+    return SMALL | dict(architectures=[model_class], model_type=model_type) | settings
+
+
+def ones(part):
+    return lambda config, weights: (build(config), {
+        k: torch.ones_like(v) if part in k else v for k, v in weights.items()})
+
+
+OLMOE = config_of("OlmoeForCausalLM", "olmoe", num_experts=6, num_experts_per_tok=3,
+                  norm_topk_prob=False, clip_qkv=None, intermediate_size=24,
+                  moe_intermediate_size=None)
+GRANITE = config_of(
+    "GraniteMoeSharedForCausalLM", "granitemoeshared", num_local_experts=5, num_experts_per_tok=2,
+    intermediate_size=24, shared_intermediate_size=40, embedding_multiplier=3.0,
+    residual_multiplier=0.4, attention_multiplier=0.35, logits_scaling=2.5)
+GLM4 = config_of(
+    "Glm4MoeForCausalLM", "glm4_moe", num_hidden_layers=3, head_dim=32, partial_rotary_factor=0.5,
+    attention_bias=True, use_qk_norm=True, n_routed_experts=6, num_experts_per_tok=2,
+    n_shared_experts=2, routed_scaling_factor=1.7, n_group=1, topk_group=1,
+    first_k_dense_replace=1, norm_topk_prob=True, num_nextn_predict_layers=1)
+DOTS1 = config_of(
+    "Dots1ForCausalLM", "dots1", head_dim=32, n_routed_experts=8, num_experts_per_tok=2,
+    n_shared_experts=2, routed_scaling_factor=1.7, n_group=4, topk_group=2,
+    first_k_dense_replace=1, norm_topk_prob=True, sliding_window=4096, max_window_layers=2)
+ERNIE = config_of(
+    "Ernie4_5_MoeForCausalLM", "ernie4_5_moe", num_hidden_layers=3, moe_num_experts=6, moe_k=2,
+    moe_num_shared_experts=2, moe_layer_start_index=1, moe_layer_end_index=2, moe_layer_interval=1,
+    use_bias=False, tie_word_embeddings=True)
+HUNYUAN = config_of(
+    "HunYuanMoEV1ForCausalLM", "hunyuan_v1_moe", head_dim=32, num_experts=5, moe_topk=[2, 2],
+    num_shared_expert=[1, 1], intermediate_size=24, moe_intermediate_size=[24, 24],
+    attention_bias=False, tie_word_embeddings=True)
+
+# 128 of a head's values are many for a model of 32, so all are a quarter of what they are.
+LATENT = dict(num_key_value_heads=2, kv_lora_rank=32, qk_nope_head_dim=32, qk_rope_head_dim=16,
+              v_head_dim=16, attention_bias=False, rms_norm_eps=1e-6)
+MSCALE = dict(type="yarn", factor=8.0, beta_fast=32, beta_slow=1, mscale=0.707,
+              mscale_all_dim=0.707, original_max_position_embeddings=32)
+V2 = config_of(
+    "DeepseekV2ForCausalLM", "deepseek_v2", **LATENT, q_lora_rank=None, n_routed_experts=6,
+    num_experts_per_tok=2, n_shared_experts=2, routed_scaling_factor=1.5, topk_method="greedy",
+    n_group=1, topk_group=1, first_k_dense_replace=1, norm_topk_prob=False,
+    max_position_embeddings=512, rope_scaling=MSCALE, rope_theta=1_000.0)
+V2_GROUPS = V2 | dict(
+    q_lora_rank=24, topk_method="group_limited_greedy", n_routed_experts=8, n_group=4,
+    topk_group=2, rope_scaling=None, num_experts_per_tok=3)
+V3 = config_of(
+    "DeepseekV3ForCausalLM", "deepseek_v3", **LATENT, q_lora_rank=24, n_routed_experts=8,
+    num_experts_per_tok=3, n_shared_experts=1, routed_scaling_factor=2.5, topk_method="noaux_tc",
+    n_group=4, topk_group=2, first_k_dense_replace=1, norm_topk_prob=True,
+    scoring_func="sigmoid", max_position_embeddings=512,
+    rope_scaling=MSCALE | dict(mscale=1.0, mscale_all_dim=1.0), rope_theta=1_000.0)
+GLM_LITE = config_of(
+    "Glm4MoeLiteForCausalLM", "glm4_moe_lite", **(LATENT | dict(rms_norm_eps=1e-5)),
+    q_lora_rank=24, n_routed_experts=6, num_experts_per_tok=2, n_shared_experts=1,
+    routed_scaling_factor=1.8, topk_method="noaux_tc", n_group=1, topk_group=1,
+    first_k_dense_replace=1, norm_topk_prob=True)
+
+# name: (config, tokens, traits). 280 tokens are more than one attention range of 256.
+CASES = {
+    "olmoe": (OLMOE, 64, {
+        "plain softmax": change(norm_topk_prob=True), "q norm": ones("q_norm"),
+        "k norm": ones("k_norm")}),
+    "granitemoe": (GRANITE, 64, {
+        "number of experts": change(num_experts_per_tok=1),
+        "shared expert": zero("shared_mlp.output_linear"),
+        "logit scale": change(logits_scaling=1.0)}),
+    "glm4_moe": (GLM4, 64, {
+        "bias of the choice": zero("e_score_correction_bias"),
+        "weights that add up": change(norm_topk_prob=False),
+        "weights' scale": change(routed_scaling_factor=1.0),
+        "shared experts": zero("shared_experts.down_proj"), "q norm": ones("q_norm"),
+        "partial rotation": change(partial_rotary_factor=1.0), "biases": zero("q_proj.bias")}),
+    "dots1": (DOTS1, 64, {
+        "bias of the choice": zero("e_score_correction_bias"),
+        "groups": change(n_group=1, topk_group=1), "groups used": change(topk_group=3),
+        "shared experts": zero("shared_experts.down_proj"), "q norm": ones("q_norm")}),
+    "ernie4_5_moe": (ERNIE, 64, {
+        "bias of the choice": zero("e_score_correction_bias"),
+        "shared experts": zero("shared_experts.down_proj")}),
+    "hunyuan_moe": (HUNYUAN, 64, {
+        "number of experts": change(moe_topk=[1, 1]),
+        "shared expert": zero("shared_mlp.down_proj"), "q norm": ones("query_layernorm")}),
+    "deepseek_v2": (V2, 280, {
+        "yarn": change(rope_scaling=None), "weights' scale": change(routed_scaling_factor=1.0),
+        "scale of attention": change(rope_scaling=MSCALE | dict(mscale=0.0, mscale_all_dim=0.0,
+                                                                attention_factor=1.0)),
+        "latent's norm": ones("kv_a_layernorm")}),
+    "deepseek_v2_groups": (V2_GROUPS, 64, {
+        "groups": change(topk_method="greedy"), "groups used": change(topk_group=3),
+        "queries' latent's norm": ones("q_a_layernorm")}),
+    "deepseek_v3": (V3, 80, {
+        "bias of the choice": zero("e_score_correction_bias"),
+        "groups": change(n_group=1, topk_group=1), "groups used": change(topk_group=3),
+        "weights that add up": change(norm_topk_prob=False),
+        "pairs of neighbours": change(rope_interleave=False)}),
+    "glm4_moe_lite": (GLM_LITE, 64, {
+        "bias of the choice": zero("e_score_correction_bias"),
+        "weights' scale": change(routed_scaling_factor=1.0)}),
+}
+
+
+def gain_of(name):
+    for part, gain in {"embed": 4.0, "gate.weight": 2.0, "wg.weight": 2.0, "router.weight": 2.0,
+                       "lm_head": 1.5}.items():
+        if part in name:
+            return gain
+    return 1.0
+
+
+def seeded_weights(model, rng):
+    """{name: tensor} of every parameter and of the routers' biases, exact in BF16."""
+    weights = {}
+    buffers = {k: v for k, v in model.named_buffers() if "e_score" in k}
+    for name, value in list(model.named_parameters()) + list(buffers.items()):
+        shape = tuple(value.shape)
+        if "e_score" in name:  # among scores from 0 to 1
+            values = 0.2 * rng.standard_normal(shape)
+        elif "bias" in name:
+            values = 0.4 * rng.standard_normal(shape)
+        elif "norm" in name:
+            values = 1 + 0.3 * rng.standard_normal(shape)
+        else:
+            values = gain_of(name) / np.sqrt(shape[-1]) * rng.standard_normal(shape)
+        weights[name] = torch.from_numpy(values.astype(np.float32)).bfloat16().float()
+    return weights
+
+
+def draft_layer(config, weights, rng):
+    """A layer behind the last one that has what makers keep there; nothing of it may count."""
+    last = config["num_hidden_layers"] - 1
+    width = config["hidden_size"]
+    out = {}
+    for name, value in weights.items():
+        if name.startswith(f"model.layers.{last}."):
+            out[name.replace(f"layers.{last}.", f"layers.{last + 1}.")] = torch.full_like(value, 0.5)
+    stem = f"model.layers.{last + 1}."
+    for name, shape in {"eh_proj": (width, 2 * width), "enorm": (width,), "hnorm": (width,),
+                        "shared_head.norm": (width,)}.items():
+        out[f"{stem}{name}.weight"] = torch.from_numpy(
+            rng.standard_normal(shape).astype(np.float32)).bfloat16().float()
+    return out
+
+
+def published(config, weights):
+    """The tensors under the names that makers' files have."""
+    model_type = config["model_type"]
+    out = {}
+    for name, value in weights.items():
+        if "granite" in model_type:
+            name = name.replace("experts.gate_up_proj", "input_linear.weight")
+            name = name.replace("experts.down_proj", "output_linear.weight")
+            out[name.replace("moe.router.weight", "moe.router.layer.weight")] = value
+            continue
+        name = name.replace("mlp.gate.moe_statics", "mlp.moe_statics")
+        if ".experts." not in name:
+            out[name] = value
+            continue
+        stem = name[:name.index("experts.") + len("experts.")]
+        for expert, matrix in enumerate(value):
+            if name.endswith("gate_up_proj"):
+                gate, up = matrix.chunk(2)
+                out[f"{stem}{expert}.gate_proj.weight"] = gate
+                out[f"{stem}{expert}.up_proj.weight"] = up
+            else:
+                out[f"{stem}{expert}.down_proj.weight"] = matrix
+    return out
+
+
+def gap_behind(values, used):
+    top = values.sort(dim=-1, descending=True).values
+    if used >= top.shape[-1]:
+        return float("inf")
+    return (top[..., used - 1] - top[..., used]).min().item()
+
+
+def ranks_of(router, config, x):
+    """What the router ranks, and how large a difference of logits is there."""
+    weight = router.wg.weight if hasattr(router, "wg") else router.weight
+    logits = torch.nn.functional.linear(x, weight)
+    if config["model_type"] == "deepseek_v2" and (config.get("n_group") or 1) > 1:
+        return logits.softmax(-1), 0.1
+    if config["model_type"] in ("deepseek_v2", "olmoe", "granitemoeshared", "hunyuan_v1_moe"):
+        return logits, 1.0
+    if config["model_type"] == "ernie4_5_moe":
+        return logits.softmax(-1) + router.moe_statics.e_score_correction_bias, 0.15
+    return logits.sigmoid() + router.e_score_correction_bias, 0.25
+
+
+def smallest_gap(config, weights, tokens):
+    """Between the last expert chosen and the first that is not, over tokens and layers; and the
+    same of groups."""
+    used = config.get("num_experts_per_tok") or config.get("moe_k") or config["moe_topk"][0]
+    groups = config.get("n_group") or 1
+    gaps = []
+
+    def look(router, inputs, _):
+        ranks, share = ranks_of(router, config, inputs[0].reshape(-1, config["hidden_size"]))
+        if groups > 1:
+            parts = ranks.view(len(ranks), groups, -1)
+            best = 1 if config["model_type"] == "deepseek_v2" else 2
+            scores = parts.topk(best, dim=-1).values.sum(-1)
+            gaps.append(gap_behind(scores, config["topk_group"]) / share)
+            kept = scores.topk(config["topk_group"], dim=-1).indices
+            mask = torch.full(scores.shape, float("-inf")).scatter(1, kept, 0.0)
+            ranks = (parts + mask[..., None]).view(len(ranks), -1)
+        gaps.append(gap_behind(ranks, used) / share)
+
+    model = build(config)
+    for name, module in model.named_modules():
+        if name.endswith(("mlp.gate", "block_sparse_moe.router")):
+            module.register_forward_hook(look)
+    logits_of(model, weights, tokens)
+    if not gaps:
+        sys.exit("no router was seen")
+    return min(gaps)
+
+
+def half_logits(config, weights, tokens):
+    """With what the engine's cache keeps in half precision: latents, where there are some."""
+    if "kv_lora_rank" not in config:
+        return logits_of(build(config), weights, tokens, "half_kv")
+    model = build(config)
+    for layer in model.model.layers:
+        def expand(latent, rotated, expand=layer.self_attn.expand_kv):
+            return expand(latent.half().float(), rotated.half().float())
+        layer.self_attn.expand_kv = expand
+    return logits_of(model, weights, tokens)
+
+
+def make_case(root, name, config, count, traits):
+    for seed in range(SEEDS):
+        rng = np.random.default_rng(2000 + seed)
+        weights = seeded_weights(build(config), rng)
+        tokens = rng.integers(0, config["vocab_size"], count).astype(np.int32)
+        gap = smallest_gap(config, weights, tokens)
+        if gap < GAP:
+            continue
+        logits = logits_of(build(config), weights, tokens)
+        half = half_logits(config, weights, tokens)
+        largest = np.abs(logits).max()
+        cost = np.abs(half - logits).max() / largest
+        if cost <= HALF:
+            break
+    else:
+        sys.exit(f"{name}: every seed has near ties")
+    print(f"{name}: seed {seed}, smallest gap {gap:.3f}, largest |logit| {largest:.2f}, a "
+          f"half-precision cache costs {cost:.1e} of it")
+    for trait, remove in traits.items():
+        miss = np.abs(logits_of(*remove(config, weights), tokens) - logits).max() / largest
+        print(f"    without its {trait}: {miss:.2e}")
+        if miss < TRAIT * TOLERANCE:
+            sys.exit(f"{name}: {trait} does not show")
+
+    folder = root / name
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {k: v for k, v in config.items() if v is not None or k in NULLS}
+    (folder / "config.json").write_text(json.dumps(kept, indent=2) + "\n")
+    write_logits(folder / "logits.bin", tokens, 0, logits, half)
+    if config.get("num_nextn_predict_layers"):
+        weights = weights | draft_layer(config, weights, rng)
+    tensors = {k: v.bfloat16().contiguous() for k, v in published(config, weights).items()
+               if not (k == "lm_head.weight" and config.get("tie_word_embeddings"))}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def main():
+    torch.set_num_threads(1)
+    root = pathlib.Path(sys.argv[1])
+    for name in sys.argv[2:] or CASES:
+        make_case(root, name, *CASES[name])
+
+
+if __name__ == "__main__":
+    main()
