@@ -208,7 +208,7 @@ TEST(SharedVocabDefaults, SpmPutsASpaceAfterEverySpecialToken) {
 // One word of a megabyte: quadratic work would run into the test's time limit.
 TEST(SharedVocabDefaults, AMegabyteOfOneLetter) {
   const std::string text(1 << 20, 'a');
-  for (const char* name : {"gpt-2", "llama-bpe", "llama-spm"}) {
+  for (const char* name : {"gpt-2", "llama-bpe", "llama-spm", "falcon", "deepseek-llm"}) {
     const auto tokenizer = shared_vocab(name);
     ASSERT_TRUE(tokenizer);
     const auto ids = tokenizer->encode(text);

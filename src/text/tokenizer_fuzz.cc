@@ -21,8 +21,10 @@ using minerva::text::EncodeOptions;
 using minerva::text::Tokenizer;
 using minerva::text::VocabularySource;
 
-constexpr std::array<std::string_view, 5> kPre = {"default", "gpt-2", "smollm", "llama-bpe",
-                                                  "qwen2"};
+constexpr std::array<std::string_view, 18> kPre = {
+    "default",     "gpt-2",      "smollm",  "llama-bpe", "qwen2",        "qwen35",
+    "gpt-4o",      "tekken",     "kimi-k2", "falcon",    "deepseek-llm", "deepseek-coder",
+    "deepseek-v3", "seed-coder", "bloom",   "viking",    "minicpm5",     "laguna"};
 
 // Every byte, some merges (one of them through half a character), a control and a user token.
 std::shared_ptr<const Tokenizer> make_bpe(std::string_view pre) {
@@ -127,9 +129,11 @@ void check(const Tokenizer& tokenizer, std::string_view text, EncodeOptions opti
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
-  static const std::array<std::shared_ptr<const Tokenizer>, 7> kTokenizers = {
-      make_bpe(kPre[0]), make_bpe(kPre[1]), make_bpe(kPre[2]), make_bpe(kPre[3]),
-      make_bpe(kPre[4]), make_spm(true),    make_spm(false)};
+  static const std::vector<std::shared_ptr<const Tokenizer>> kTokenizers = [] {
+    std::vector<std::shared_ptr<const Tokenizer>> out = {make_spm(true), make_spm(false)};
+    for (const std::string_view pre : kPre) out.push_back(make_bpe(pre));
+    return out;
+  }();
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   const unsigned choice = data[0];
   check(*kTokenizers[choice % kTokenizers.size()], text,

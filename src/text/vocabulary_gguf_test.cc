@@ -91,5 +91,77 @@ TEST(GgufVocabulary, ANegativeIdIsRefused) {
   EXPECT_EQ(tokenizer.error().code, ErrorCode::InvalidModel);
 }
 
+const std::string kMark = "\xe2\x96\x81";
+
+TEST(GgufVocabulary, T5TakesTheLikeliestWay) {
+  GgufWriter writer;
+  const std::vector<std::string> pieces = {"<pad>", "</s>", "<unk>",      kMark + "a", "b",
+                                           "ab",    kMark,  kMark + "ab", "c",         "<x>"};
+  const std::vector<float> scores = {0, 0, 0, -2, -2, -9, -3, -3.5, -2, 0};
+  const std::vector<std::int32_t> kinds = {3, 3, 2, 1, 1, 1, 1, 1, 1, 4};
+  writer.add_string("tokenizer.ggml.model", "t5");
+  writer.add_strings("tokenizer.ggml.tokens", pieces);
+  writer.add_f32s("tokenizer.ggml.scores", scores);
+  writer.add_i32s("tokenizer.ggml.token_type", kinds);
+  writer.add_u32("tokenizer.ggml.eos_token_id", 1);
+  writer.add_bool("tokenizer.ggml.add_space_prefix", true);
+  writer.add_bool("tokenizer.ggml.remove_extra_whitespaces", true);
+  const auto tokenizer = read(writer);
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  const auto ids = [&](std::string_view text) {
+    return (*tokenizer)->encode(text, {.add_special = true}).value_or(std::vector<TokenId>{-1});
+  };
+  // One token of -3.5 beats two of -2; unknown characters side by side are one.
+  EXPECT_EQ(ids("ab"), (std::vector<TokenId>{7, 1}));
+  EXPECT_EQ(ids("  ab   cb "), (std::vector<TokenId>{7, 6, 8, 4, 1}));
+  EXPECT_EQ(ids("axyzb"), (std::vector<TokenId>{3, 2, 4, 1}));
+  EXPECT_EQ(ids("c<x>b"), (std::vector<TokenId>{6, 8, 9, 6, 4, 1}));
+  EXPECT_EQ(ids(""), std::vector<TokenId>{1});
+  EXPECT_EQ((*tokenizer)->decode(std::vector<TokenId>{7, 6, 8, 4, 1}), "ab cb");
+  EXPECT_EQ((*tokenizer)->model_name(), "t5");
+  EXPECT_TRUE((*tokenizer)->adds_eos());
+  EXPECT_FALSE((*tokenizer)->adds_bos());
+  // Linear in a word of a megabyte.
+  EXPECT_EQ(ids(std::string(1 << 20, 'b')).size(), (1u << 20) + 2);
+}
+
+TEST(GgufVocabulary, T5NeedsItsScores) {
+  GgufWriter t5;
+  const std::vector<std::string> pieces = {"a", "b"};
+  t5.add_string("tokenizer.ggml.model", "t5");
+  t5.add_strings("tokenizer.ggml.tokens", pieces);
+  const auto tokenizer = read(t5);
+  ASSERT_FALSE(tokenizer);
+  EXPECT_NE(tokenizer.error().message.find("scores has 0 elements"), std::string::npos)
+      << tokenizer.error().message;
+}
+
+TEST(GgufVocabulary, Gemma4MergesCharactersAndKeepsNewlinesTogether) {
+  GgufWriter writer;
+  std::vector<std::string> pieces = {"<pad>", "<eos>",     "<bos>", "<unk>", "a",   "b",
+                                     kMark,   kMark + "a", "ab",    "\n",    "\n\n"};
+  std::vector<std::int32_t> kinds = {3, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1};
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    constexpr std::string_view kHex = "0123456789ABCDEF";
+    pieces.push_back(std::string("<0x") + kHex[byte >> 4] + kHex[byte & 15] + ">");
+    kinds.push_back(6);
+  }
+  const std::vector<std::string> merges = {kMark + " a", "a b"};
+  writer.add_string("tokenizer.ggml.model", "gemma4");
+  writer.add_strings("tokenizer.ggml.tokens", pieces);
+  writer.add_i32s("tokenizer.ggml.token_type", kinds);
+  writer.add_strings("tokenizer.ggml.merges", merges);
+  writer.add_u32("tokenizer.ggml.bos_token_id", 2);
+  writer.add_u32("tokenizer.ggml.eos_token_id", 1);
+  const auto tokenizer = read(writer);
+  ASSERT_TRUE(tokenizer) << tokenizer.error().message;
+  const auto ids = (*tokenizer)->encode("ab ab\n\n\nx", {.add_special = true});
+  ASSERT_TRUE(ids);
+  // No token of three newlines: they merge as other characters do. x is a byte.
+  EXPECT_EQ(*ids, (std::vector<TokenId>{2, 8, 7, 5, 9, 9, 9, 11 + 'x'}));
+  EXPECT_EQ(*(*tokenizer)->encode("\n\n"), std::vector<TokenId>{10});
+  EXPECT_EQ((*tokenizer)->decode(*ids), "ab ab\n\n\nx");
+}
+
 }  // namespace
 }  // namespace minerva::text
