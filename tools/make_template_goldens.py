@@ -152,6 +152,28 @@ def conversations():
              reasoning_effort="high", custom_instructions="Custom.", thinking=True,
              model_identity="You are M.", builtin_tools=["browser", "python"]),
         case("empty", []),
+        case("thinking_named_otherwise", [system("S"), user("Think.")], thinking=True,
+             reasoning_effort="low"),
+        case("thinking_off_with_tools", [user("Weather?")], [WEATHER], enable_thinking=False,
+             thinking=False),
+        case("reasoning_and_call", [user("Weather?"), assistant(
+            "I look.", reasoning_content="It is asked.\nI call.", tool_calls=[PARIS]),
+            result("call00001", "21")], [WEATHER], enable_thinking=True),
+        case("reasoning_closed", [user("2+2?"), assistant("4", reasoning_content="Two and two.")],
+             prompt=False),
+        case("parallel_as_text", [user("Both?"), assistant(None, tool_calls=[
+            call("call00004", "get_weather", "{\"city\": \"Z\u00fcrich\"}"),
+            call("call00005", "ping", "{}")]), result("call00004", "9"),
+            result("call00005", "", "ping"), assistant("9 degrees."), user("Thanks")],
+            [WEATHER, PLAIN]),
+        case("result_in_parts", weather_turn[:2] + [
+            result("call00001", [{"type": "text", "text": "21"}, {"type": "text", "text": " C"}])],
+            [WEATHER]),
+        case("images_in_turns", [
+            system("S"), user([{"type": "image"}, {"type": "text", "text": "A?"}]),
+            assistant("A cat."), user([{"type": "text", "text": "And b?"}, {"type": "image"}])]),
+        case("documents_and_tools", [system("S"), user("From both?")], [WEATHER],
+             documents=[{"title": "T\u00e9", "text": "\u4f60\u597d"}]),
     ]
 
 

@@ -59,9 +59,19 @@ def part(rng: random.Random) -> str:
     return "".join(chr(code) for code in codes if assigned(code))
 
 
+# Longer than what part() makes, and where expressions of newer models part.
+WRITTEN = ["1234567890" * 52 + "1", "\u0663" * 5 + "x",
+           "1234567x 1234567 12_", "12\u00bd1234567\u00bd 1234\u00b2 123456\u2460", "a1234 b12345 c123456 1234567890,5",
+           " " * 530 + "x", "\t" * 70, "a" + " " * 37 + "1" + " " * 6 + "!" + " " * 3,
+           "  \n \n  x\n\ny!\n\nz  /\n", "one two three  four five\u0301 six1 seven eight",
+           "<sentinel:12><sentinel:><sentinel:3 IMGIMGABCZIMGIMGZ IMGIMGABCDEZ\t    x   y",
+           "\u4f60\u597d\u3001\u300c\uac00\uac01\u300d\u3105\u3106\uff01\u2026\u0e01\u0e02\u1780x"]
+
+
 def texts() -> list[str]:
     rng = random.Random(SEED)
-    return ["".join(part(rng) for _ in range(rng.randint(1, 14))) for _ in range(CASES)]
+    made = ["".join(part(rng) for _ in range(rng.randint(1, 14))) for _ in range(CASES)]
+    return made + WRITTEN
 
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -98,6 +108,15 @@ def cased(excluded: str, end: str, numbers: str, after_signs: str) -> str:
             rf"| ?[^\s\p{{L}}\p{{N}}]+[\r\n{after_signs}]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 
 
+CONTRACTIONS_FIRST = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|"
+POWERS = "|".join(rf"\s{{{n}}}(?!\S)" for n in (512, 256, 128, 64, 32, 16, 8, 4, "1,2"))
+TRINITY_SCRIPTS = (
+    r"(?:[\u4E00-\u9FFF\u3040-\u309F\u30A0-\u30FF\u3400-\u4DBF\uf900-\uFAFF\uFF65-\uFF9F"
+    r"\u2F00-\u2FDF]+|[\u0E00-\u0E7F]+|[\u0E80-\u0EFF]+|[\u1780-\u17FF]+|[\u1000-\u109F"
+    r"\uAA60-\uAA7F\uA9E0-\uA9FF]+|[\uAC00-\uD7AF\u1100-\u11FF]+)")
+YOUTU_SCRIPTS = ("[\uac00-\ud7a3\u3131-\u318e]+|[\uff01\u2026\u201c\u201d\u2018\u2019\u2014\uff1a"
+                 "\uff1b\uff0c\u3001-\u303f\ufe30-\ufe4f]+|[\u3105-\u312f]+"
+                 "|[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+")
 PRE_TOKENIZERS = {
     "default": [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"],
     "gpt-2": [GPT2],
@@ -124,6 +143,20 @@ PRE_TOKENIZERS = {
     "laguna": [r"[^\n]+|[\n]+", LLAMA3.replace("NUMBERS", "")],
     "bloom": [BLOOM],
     "viking": [BLOOM, r"\p{N}"],
+    "exaone-moe": [CONTRACTIONS_FIRST + r"[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}"
+                   r"| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"],
+    "jais-2": [CONTRACTIONS_FIRST + r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+               r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|" + POWERS + r"|\s{1}"],
+    "superbpe": [r"\p{N}+", r"(?=(\d{3})+(?!\d))"],
+    "tiny_aya": [r"\d{1,3}(?=(?:\d{3})*\b)", cased("", CONTRACTED, r"\p{N}{1,3}", "/")],
+    "afmoe": [r"\p{Nd}{1,510}(?=(?>\p{Nd}{510})*(?:\P{Nd}|$))|\G\p{Nd}{510}",
+              r"\A\p{Nd}{1,2}(?=\p{Nd}{3}+\z)", r"\A\p{Nd}{3}|\G\p{Nd}{3}", TRINITY_SCRIPTS,
+              DEEPSEEK3],
+    "youtu": [YOUTU_SCRIPTS, cased("", CONTRACTED, r"\p{N}", "/")],
+    "spark2_5": [r"\p{N}{1,3}", "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+                 DEEPSEEK3.replace(r"+[\r\n]*|\s*[\r\n]+|", r"+|[\r\n]|"), r"\p{N}"],
+    "chameleon": ["<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z",
+                  r"([\t\n]|    |  )", r"\p{N}", r"[\p{P}!-/:-@\[-`{-~]", GPT2],
 }
 
 

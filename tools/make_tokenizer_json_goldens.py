@@ -9,6 +9,7 @@ depends on the seeds alone.
 """
 import json
 import random
+import struct
 import sys
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -24,7 +25,8 @@ CHARACTERS = set(" \nabcdefghijklmnopqrstuvwxyzABCDEFGHIJ0123456789.,'\u00e9\u00
 SPECIAL = ["<|end|>", "<s>", "<unk>"]
 # Pre-tokenizers that the cases below have no other one of.
 NEWER = ["qwen35", "seed-coder", "bailingmoe", "tekken", "gpt-4o", "kimi-k2", "deepseek-llm",
-         "deepseek-coder", "deepseek-v3", "falcon", "minicpm5", "laguna", "bloom", "viking", "ufakzeka"]
+         "deepseek-coder", "deepseek-v3", "falcon", "minicpm5", "laguna", "bloom", "viking",
+         "ufakzeka", "exaone-moe", "jais-2", "superbpe", "tiny_aya", "afmoe", "youtu", "spark2_5", "chameleon"]
 WRITTEN = [*SPECIAL, "<left>", "<right>", "<user>", "<both>", "caf\u00e9", "<|end|>", " ", ""]
 
 
@@ -260,6 +262,40 @@ def bpe_of_words(normalizer, pre_tokenizer, decoder, **fields):
     return words_kind(model, trainer, normalizer, pre_tokenizer, decoder, marked=marked)
 
 
+def charsmap(rules):
+    """The bytes of SentencePiece's table of characters: a trie in an array, and what each entry
+    becomes. An entry's children lie at its block, each at the place of its byte."""
+    root = {}
+    texts = b""
+    for before, after in rules.items():
+        node = root
+        for byte in before.encode():
+            node = node.setdefault(byte, {})
+        node[None] = len(texts)
+        texts += after.encode() + b"\0"
+    units = {0: 0}
+    pending = [(root, 0, 0)]
+    while pending:
+        node, at, label = pending.pop()
+        places = [0 if byte is None else byte for byte in node]
+        block = next(b for b in range(1, 1 << 20)
+                     if not any(b ^ place in units or b == at for place in places))
+        units[at] = (at ^ block) << 10 | (None in node) << 8 | label
+        for byte, child in node.items():
+            if byte is None:
+                units[block] = child | 1 << 31
+            else:
+                units[block ^ byte] = 0  # taken
+                pending.append((child, block ^ byte, byte))
+    words = [units.get(i, 0) for i in range((max(units) | 255) + 1)]
+    return struct.pack(f"<{len(words) + 1}I", 4 * len(words), *words) + texts
+
+
+CHARSMAP = {"\ufb01": "fi", "\u00bd": "1\u20442", "\u2167": "VIII", "\u00e9": "E", "e\u0301": "e-acute",
+            "\t": " ", "\n": " ", "\u3000": " ", "\u017f": "s", "\u2026": "...", "\u00ad": "",
+            "\uff21": "A", "\u0e33": "\u0e4d\u0e32", "ab": "X", "\U0001f600": ":)", "\r\n": "\n"}
+
+
 def word_kinds():
     """WordPiece, WordLevel, Unigram, and BPE with marks at words' ends."""
     pre, norm = pre_tokenizers, normalizers
@@ -300,6 +336,9 @@ def word_kinds():
             norm.Sequence([norm.Replace("``", '"'), norm.NFKD(), norm.StripAccents(),
                            norm.Lowercase(), norm.Prepend("\u2581")]),
             pre.Sequence([pre.WhitespaceSplit(), pre.Metaspace()]), decoders.Metaspace()),
+        "unigram, precompiled": unigram(
+            norm.Sequence([norm.Precompiled(charsmap(CHARSMAP)), norm.Replace(Regex(" {2,}"), " ")]),
+            pre.Metaspace(), decoders.Metaspace()),
         "clip": clip,
         "suffixes": bpe_of_words(norm.Lowercase(), pre.WhitespaceSplit(), decoders.BPEDecoder(),
                                  end_of_word_suffix="</w>"),

@@ -3,9 +3,9 @@
 
 use crate::json::tojson;
 use crate::text::{is_container, text, text_value};
-use crate::values::{bounded, kept, namespace, Meter};
+use crate::values::{bounded, compared, indexed, kept, namespace, pay_for_walks, searched, Meter};
 use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
-use minijinja::{filters, Environment, Error, ErrorKind, State, Value};
+use minijinja::{filters, tests, Environment, Error, ErrorKind, State, Value};
 use std::fmt;
 
 /// What raise_exception() raised: the template's own words, which the client is to read.
@@ -38,6 +38,46 @@ fn add_text_filter(env: &mut Environment<'static>, name: &'static str, builtin: 
             builtin.call(state, &args)
         },
     );
+}
+
+/// The engine's own filter that orders its items: each is compared with some others.
+fn add_ordering_filter(env: &mut Environment<'static>, name: &'static str, builtin: Value) {
+    env.add_filter(
+        name,
+        move |state: &mut State, first: Value, rest: Rest<ValueOrKwargs>| -> Result<Value, Error> {
+            let comparisons = 2 * u64::from(usize::BITS - first.len().unwrap_or(1).leading_zeros());
+            pay_for_walks(state, &first, comparisons.max(2))?;
+            let mut args = vec![first];
+            args.extend(rest.into_values());
+            builtin.call(state, &args)
+        },
+    );
+}
+
+/// A test that compares two values.
+fn add_comparing_test(
+    env: &mut Environment<'static>,
+    names: &[&'static str],
+    compare: fn(&Value, &Value) -> bool,
+) {
+    for name in names {
+        env.add_test(*name, move |state: &State, a: &Value, b: &Value| -> Result<bool, Error> {
+            pay_for_walks(state, a, 1)?;
+            pay_for_walks(state, b, 1)?;
+            Ok(compare(a, b))
+        });
+    }
+}
+
+fn is_in(state: &State, value: &Value, container: &Value) -> Result<bool, Error> {
+    pay_for_walks(state, value, 1)?;
+    searched(state, container.clone())?;
+    tests::is_in(state, value, container)
+}
+
+fn attr(state: &State, value: &Value, key: &Value) -> Result<Value, Error> {
+    pay_for_walks(state, key, 1)?;
+    filters::attr(value, key)
 }
 
 fn join(state: &State, items: Value, rest: Rest<ValueOrKwargs>) -> Result<String, Error> {
@@ -142,6 +182,20 @@ pub fn install(env: &mut Environment<'static>) {
     env.add_filter("minerva_bounded", |state: &State, value: Value| bounded(state, value));
     env.add_filter("minerva_kept", |state: &State, value: Value| kept(state, value));
     env.add_filter("minerva_text", |state: &State, value: Value| text_value(state, value));
+    env.add_filter("minerva_compared", |state: &State, value: Value| compared(state, value));
+    env.add_filter("minerva_searched", |state: &State, value: Value| searched(state, value));
+    env.add_filter("minerva_indexed", |state: &State, value: Value| indexed(state, value));
+    env.add_filter("attr", attr);
+    for (name, builtin) in [
+        ("sort", Value::from_function(filters::sort)),
+        ("unique", Value::from_function(filters::unique)),
+        ("min", Value::from_function(filters::min)),
+        ("max", Value::from_function(filters::max)),
+        ("groupby", Value::from_function(filters::groupby)),
+        ("dictsort", Value::from_function(filters::dictsort)),
+    ] {
+        add_ordering_filter(env, name, builtin);
+    }
     // Not in jinja2, and both nest values without end.
     env.remove_filter("chain");
     env.remove_filter("zip");
@@ -149,8 +203,15 @@ pub fn install(env: &mut Environment<'static>) {
     env.add_test("iterable", is_iterable);
     env.add_test("sequence", is_sequence);
     env.add_test("callable", is_callable);
-    env.add_test("startingwith", starts);
-    env.add_test("endingwith", ends);
+    add_comparing_test(env, &["eq", "equalto", "=="], tests::is_eq);
+    add_comparing_test(env, &["ne", "!="], tests::is_ne);
+    add_comparing_test(env, &["lt", "lessthan", "<"], tests::is_lt);
+    add_comparing_test(env, &["le", "<="], tests::is_le);
+    add_comparing_test(env, &["gt", "greaterthan", ">"], tests::is_gt);
+    add_comparing_test(env, &["ge", ">="], tests::is_ge);
+    env.add_test("in", is_in);
+    add_comparing_test(env, &["startingwith"], starts);
+    add_comparing_test(env, &["endingwith"], ends);
 
     env.add_function("raise_exception", raise_exception);
     env.add_function("namespace", namespace);

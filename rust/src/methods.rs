@@ -3,7 +3,7 @@
 
 use crate::filters::join_with;
 use crate::text::{is_container, text_value};
-use crate::values::Meter;
+use crate::values::{pay_for_walks, Meter};
 use minijinja::value::{from_args, Tuple, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 
@@ -13,6 +13,13 @@ pub fn call(
     method: &str,
     args: &[Value],
 ) -> Result<Value, Error> {
+    // A text is read once or so, and arguments are compared or hashed.
+    if value.as_str().is_some() {
+        pay_for_walks(state, value, 1)?;
+    }
+    for argument in args {
+        pay_for_walks(state, argument, 1)?;
+    }
     let ours = match value.kind() {
         ValueKind::String => string_method(state, value.as_str().unwrap_or(""), method, args)?,
         ValueKind::Map if method == "copy" => {
@@ -44,8 +51,10 @@ fn list_method(
             let mut meter = Meter::items(state);
             let mut count = 0;
             for (i, item) in value.try_iter()?.checked().enumerate() {
+                let item = item?;
                 meter.add(1)?;
-                if item? == *wanted {
+                pay_for_walks(state, &item, 1)?;
+                if item == *wanted {
                     if method == "index" {
                         return Ok(Some(Value::from(i)));
                     }

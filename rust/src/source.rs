@@ -4,8 +4,9 @@
 //! * limits on what its recursive parser is given, so that no source overflows the stack;
 //! * `{% generation %}`, which Hugging Face adds to the language, becomes `{% with %}`;
 //! * values pass our own filters where a program could make them huge or endless: list, tuple and
-//!   dict literals (`minerva_bounded`), what is stored in a namespace (`minerva_kept`), and the
-//!   operands of `~` (`minerva_text`).
+//!   dict literals (`minerva_bounded`), what is stored in a namespace (`minerva_kept`), the
+//!   operands of `~` (`minerva_text`), and what is compared or looked up (`minerva_compared`,
+//!   `minerva_searched`, `minerva_indexed`).
 //!
 //! It knows only as much of the language as that needs: what it does not understand is left as it
 //! is, and the engine judges it.
@@ -41,8 +42,21 @@ struct Insertion {
 
 const RANK_OPEN: u8 = 0;
 const RANK_LITERAL: u8 = 1;
-const RANK_CONCAT: u8 = 2;
-const RANK_KEPT: u8 = 3;
+const RANK_INDEXED: u8 = 2;
+const RANK_CONCAT: u8 = 3;
+const RANK_COMPARED: u8 = 4;
+const RANK_KEPT: u8 = 5;
+
+const COMPARED: &str = ")|minerva_compared";
+const SEARCHED: &str = ")|minerva_searched";
+
+/// What stands between two operands.
+#[derive(Clone, Copy, PartialEq)]
+enum Between {
+    Comparison,
+    In,
+    Other,
+}
 
 pub struct Prepared {
     pub source: String,
@@ -363,9 +377,12 @@ impl Scanner<'_> {
             if closing[i] != usize::MAX {
                 self.literal(tokens, i, &closing);
                 self.concatenations(tokens, i + 1, closing[i], &closing);
+                self.comparisons(tokens, i + 1, closing[i], &closing);
+                self.lookups(tokens, i, &closing);
             }
         }
         self.concatenations(tokens, 0, tokens.len(), &closing);
+        self.comparisons(tokens, 0, tokens.len(), &closing);
     }
 
     fn literal(&mut self, tokens: &[Token], open: usize, closing: &[usize]) {
@@ -453,6 +470,176 @@ impl Scanner<'_> {
         }
     }
 
+    /// What ends an operand of a comparison at token `i`, and how many tokens that has.
+    fn ends_compared(&self, tokens: &[Token], i: usize, start: usize) -> Option<(Between, usize)> {
+        let token = &tokens[i];
+        let before = |n: usize| i.checked_sub(n).filter(|at| *at >= start).map(|at| &tokens[at]);
+        let after = |n: usize, text: &str| before(n).is_some_and(|t| self.is(t, text));
+        match token.kind {
+            Kind::Op => match self.text(token) {
+                "==" | "!=" | "<" | ">" | "<=" | ">=" => Some((Between::Comparison, 1)),
+                // A bracket that closes nothing ends a macro's parameters.
+                "," | ":" | "=" | ")" => Some((Between::Other, 1)),
+                _ => None,
+            },
+            Kind::Ident if after(1, ".") => None,
+            Kind::Ident => match self.text(token) {
+                // `is in` is a test; its argument is paid for there.
+                "in" if after(1, "is") || (after(1, "not") && after(2, "is")) => None,
+                "in" => Some((Between::In, 1)),
+                "not" if after(1, "is") => None,
+                "not" => {
+                    let is_in = tokens.get(i + 1).is_some_and(|t| self.is(t, "in"));
+                    let behind_value = before(1).is_some_and(|t| self.ends_a_value(t));
+                    Some(if is_in && behind_value { (Between::In, 2) } else { (Between::Other, 1) })
+                }
+                "and" | "or" | "if" | "else" | "recursive" => Some((Between::Other, 1)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Is it a literal that can hold nothing large?
+    fn is_plain(&self, tokens: &[Token]) -> bool {
+        match tokens {
+            [] => true,
+            [one] => match one.kind {
+                Kind::Str | Kind::Number => true,
+                _ => {
+                    matches!(self.text(one), "true" | "false" | "none" | "True" | "False" | "None")
+                }
+            },
+            [sign, number] => self.is(sign, "-") && number.kind == Kind::Number,
+            _ => false,
+        }
+    }
+
+    fn compared(&mut self, tokens: &[Token], filter: &'static str) {
+        if let (Some(first), Some(last)) = (tokens.first(), tokens.last()) {
+            self.insert(first.start, RANK_OPEN, "(");
+            self.insert(last.end, RANK_COMPARED, filter);
+        }
+    }
+
+    /// The operands between `start` and `end`, and what stands behind each.
+    fn operands(
+        &self,
+        tokens: &[Token],
+        start: usize,
+        end: usize,
+        closing: &[usize],
+    ) -> Vec<(usize, usize, Between)> {
+        let mut found = Vec::new();
+        let mut operand = start;
+        let mut i = start;
+        while i < end {
+            if closing[i] != usize::MAX {
+                i = closing[i] + 1;
+                continue;
+            }
+            match self.ends_compared(tokens, i, start) {
+                Some((between, length)) => {
+                    found.push((operand, i, between));
+                    i += length;
+                    operand = i;
+                }
+                None => i += 1,
+            }
+        }
+        found.push((operand, end.max(operand), Between::Other));
+        found
+    }
+
+    /// Comparing walks through both values, and the engine charges for their own lengths only. Where
+    /// one side is a literal there is nothing to walk.
+    fn comparisons(&mut self, tokens: &[Token], start: usize, end: usize, closing: &[usize]) {
+        let operands = self.operands(tokens, start, end, closing);
+        let mut behind = Between::Other; // of the operand before, if it counts
+        for (n, (from, to, between)) in operands.iter().enumerate() {
+            let operand = &tokens[*from..*to];
+            let next = operands.get(n + 1).map_or(&tokens[0..0], |x| &tokens[x.0..x.1]);
+            let counts = !self.is_plain(operand) && !self.is_plain(next);
+            let ahead = if counts { *between } else { Between::Other };
+            if behind == Between::Comparison || ahead != Between::Other {
+                self.compared(operand, COMPARED);
+            } else if behind == Between::In {
+                self.compared(operand, SEARCHED);
+            }
+            behind = ahead;
+        }
+    }
+
+    /// Where the value begins that the bracket at `open` is a subscript of.
+    fn start_of_value(&self, tokens: &[Token], open: usize, closing: &[usize]) -> Option<usize> {
+        let mut at = open;
+        loop {
+            at = at.checked_sub(1)?;
+            let is_group =
+                matches!(self.text(&tokens[at]), ")" | "]" | "}") && tokens[at].kind == Kind::Op;
+            if is_group {
+                at = (0..at).rev().find(|o| closing[*o] == at)?;
+                // A call or a subscript, of what is before it.
+                if at > 0 && self.ends_a_value(&tokens[at - 1]) {
+                    continue;
+                }
+                return Some(at);
+            }
+            let before = at.checked_sub(1).map(|i| self.text(&tokens[i]));
+            match before {
+                Some(".") => at -= 1,
+                Some("|") | Some("is") => return None,
+                _ => return (tokens[at].kind == Kind::Ident).then_some(at),
+            }
+        }
+    }
+
+    /// Keys are hashed whole: those of subscripts and of dicts. The place of a character in a text
+    /// is counted from its start. `loop.changed` compares.
+    fn lookups(&mut self, tokens: &[Token], open: usize, closing: &[usize]) {
+        let close = closing[open];
+        let behind_value = open > 0 && self.ends_a_value(&tokens[open - 1]);
+        let inside = self.operands(tokens, open + 1, close, closing);
+        match self.text(&tokens[open]) {
+            "[" if behind_value => {
+                let content = &tokens[open + 1..close];
+                let is_slice = inside.iter().any(|x| x.1 < close && self.is(&tokens[x.1], ":"));
+                let is_name = content.len() == 1 && content[0].kind == Kind::Str;
+                if let (false, Some(start)) = (is_name, self.start_of_value(tokens, open, closing))
+                {
+                    self.insert(tokens[start].start, RANK_OPEN, "((");
+                    self.insert(tokens[open - 1].end, RANK_INDEXED, ")|minerva_indexed)");
+                }
+                if !is_slice && !self.is_plain(content) {
+                    self.compared(content, COMPARED);
+                }
+            }
+            "{" => {
+                for (from, to, _) in inside {
+                    let is_key = to < close && self.is(&tokens[to], ":");
+                    if is_key && !self.is_plain(&tokens[from..to]) {
+                        self.compared(&tokens[from..to], COMPARED);
+                    }
+                }
+            }
+            "(" if open > 1
+                && self.is(&tokens[open - 1], "changed")
+                && self.is(&tokens[open - 2], ".") =>
+            {
+                let mut from = open + 1;
+                for (_, to, _) in inside {
+                    if to == close || self.is(&tokens[to], ",") {
+                        if !self.is_plain(&tokens[from..to]) {
+                            self.compared(&tokens[from..to], COMPARED);
+                        }
+                        from = to + 1;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn apply(mut self) -> String {
         self.insertions.sort_by_key(|x| (x.at, x.rank));
         let mut edits: Vec<(usize, usize, &str)> =
@@ -485,7 +672,7 @@ mod tests {
             "plain { text } {# comment {{ a ~ b }} #}",
             "{% raw %}{{ a ~ b }}{% set ns.x = [y] %}{% endraw %}",
             "{% for (a, b) in pairs %}{{ a }}{% endfor %}{% set a, b = 1, 2 %}",
-            "{{ 'a ~ b' + x[0] + f(x, y)[1:2] + ['a', 1, none]|join }}",
+            "{{ 'a ~ b' + x['k'] + f(x, y) + ['a', 1, none]|join }}",
             "{% set x = y %}{% set ns.x %}text{% endset %}{{ (a or b).c - 1 }}",
             "{% macro f(a, b=1) %}{% endmacro %}{% call(x, y) f() %}{% endcall %}",
             "{{ {'a': {}} }} {{ 1.5.foo }} {{- 'x' -}} {%- if x is not none -%}",
@@ -511,11 +698,58 @@ mod tests {
             ("{%set ns.x=y%}", "{%set ns.x=(y)|minerva_kept%}"),
             ("{% set ns.a, b = x, y %}", "{% set ns.a, b =( x, y)|minerva_kept %}"),
             ("{% set ns.x | d(y, true) %}", "{% set ns.x | d(y, true)|minerva_kept %}"),
-            ("{{ a ~ 'b' ~ c.d[0] }}", "{{ (a)|minerva_text ~ 'b' ~ (c.d[0])|minerva_text }}"),
+            ("{{ a ~ 'b' ~ c.d }}", "{{ (a)|minerva_text ~ 'b' ~ (c.d)|minerva_text }}"),
             ("{{ a + b ~ -c * 2 if d }}", "{{ a + (b)|minerva_text ~ (-c * 2)|minerva_text if d }}"),
-            ("{% if x in a~b %}", "{% if x in (a)|minerva_text~(b)|minerva_text %}"),
+            (
+                "{% if x in a~b %}",
+                "{% if (x)|minerva_compared in ((a)|minerva_text~(b)|minerva_text)|minerva_searched %}",
+            ),
             ("{% set ns.x = [y]~z %}",
              "{% set ns.x =( (([y]|minerva_bounded))|minerva_text~(z)|minerva_text)|minerva_kept %}"),
+        ] {
+            assert_eq!(prepared(source), expected);
+        }
+    }
+
+    #[test]
+    fn comparisons_and_lookups() {
+        for source in [
+            "{% if a == 'b' and 'c' != d or e < -1 and f == none %}",
+            "{% for x in y if not z %}{{ a is not in b }}{{ a.in + b.not }}{% endfor %}",
+            "{{ a.b['x']['y'] + 'c'[-1] + f(x=g) }}",
+        ] {
+            assert_eq!(prepared(source), source);
+        }
+        for (source, expected) in [
+            ("{{ a == b|length }}", "{{ (a)|minerva_compared == (b|length)|minerva_compared }}"),
+            (
+                "{% if not a.b != c is none or d %}",
+                "{% if not (a.b)|minerva_compared != (c is none)|minerva_compared or d %}",
+            ),
+            (
+                "{{ x if a not in b else y }}",
+                "{{ x if (a)|minerva_compared not in (b)|minerva_searched else y }}",
+            ),
+            ("{{ 1 < a <= b }}", "{{ 1 < (a)|minerva_compared <= (b)|minerva_compared }}"),
+            ("{{ f(x=a > b) }}", "{{ f(x=(a)|minerva_compared > (b)|minerva_compared) }}"),
+            (
+                "{{ a['x'][b - 1].c }}",
+                "{{ ((a['x'])|minerva_indexed)[(b - 1)|minerva_compared].c }}",
+            ),
+            ("{{ x|f(a.b(c)[1:][0]) }}", {
+                "{{ x|f(((((a.b(c))|minerva_indexed)[1:])|minerva_indexed)[0]) }}"
+            }),
+            ("{{ not [a][0] }}", "{{ not ((([a]|minerva_bounded))|minerva_indexed)[0] }}"),
+            (
+                "{{ 'a'[b == c] }}",
+                "{{ 'a'[((b)|minerva_compared == (c)|minerva_compared)|minerva_compared] }}",
+            ),
+            ("{{ {a: 1} }}", "{{ ({(a)|minerva_compared: 1}|minerva_bounded) }}"),
+            ("{{ loop.changed(a, 1) }}", "{{ loop.changed((a)|minerva_compared, 1) }}"),
+            (
+                "{% macro f(a, b=c == d) %}",
+                "{% macro f(a, b=(c)|minerva_compared == (d)|minerva_compared) %}",
+            ),
         ] {
             assert_eq!(prepared(source), expected);
         }

@@ -13,24 +13,25 @@ const DEPTH_MAX: usize = 100;
 /// Half a unit of fuel a visited item, as the engine charges its own filters.
 const ITEMS_PER_FUEL: u64 = 2;
 
-/// Counts work and charges it in whole units of fuel.
+/// Counts work, `times` as much as is added, and charges it in whole units of fuel.
 pub struct Meter<'a, 'b, 'c> {
     state: &'a State<'b, 'c>,
     per_fuel: u64,
     count: u64,
+    times: u64,
 }
 
 impl<'a, 'b, 'c> Meter<'a, 'b, 'c> {
     pub fn items(state: &'a State<'b, 'c>) -> Self {
-        Meter { state, per_fuel: ITEMS_PER_FUEL, count: 0 }
+        Meter { state, per_fuel: ITEMS_PER_FUEL, count: 0, times: 1 }
     }
 
     pub fn bytes(state: &'a State<'b, 'c>) -> Self {
-        Meter { state, per_fuel: 64, count: 0 }
+        Meter { state, per_fuel: 64, count: 0, times: 1 }
     }
 
     pub fn add(&mut self, n: usize) -> Result<(), Error> {
-        self.count = self.count.saturating_add(n as u64);
+        self.count = self.count.saturating_add((n as u64).saturating_mul(self.times));
         let fuel = self.count / self.per_fuel;
         self.count %= self.per_fuel;
         if fuel > 0 {
@@ -119,6 +120,62 @@ fn walk(
 
 fn walked(meter: &mut Meter, value: Value, keep: bool) -> Result<Value, Error> {
     Ok(walk(meter, &value, 0, keep)?.unwrap_or(value))
+}
+
+/// Half a unit of fuel an item, and one for 64 bytes of text.
+fn weigh(meter: &mut Meter, value: &Value, depth: usize) -> Result<(), Error> {
+    meter.add(1 + value.as_bytes().map_or(0, <[u8]>::len) / 32)?;
+    let Some(object) = value.as_object() else {
+        return Ok(());
+    };
+    if depth > DEPTH_MAX {
+        return Err(too_deep());
+    }
+    match object.repr() {
+        ObjectRepr::Seq | ObjectRepr::Iterable => {
+            for item in value.try_iter()?.checked() {
+                weigh(meter, &item?, depth + 1)?;
+            }
+        }
+        ObjectRepr::Map => {
+            for (key, item) in object.try_iter_pairs().into_iter().flatten() {
+                weigh(meter, &key, depth + 1)?;
+                weigh(meter, &item, depth + 1)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Pays for `times` walks through all that the value holds, as often as it holds it. To compare or
+/// to hash a value is such a walk, which the engine does not charge.
+pub fn pay_for_walks(state: &State, value: &Value, times: u64) -> Result<(), Error> {
+    weigh(&mut Meter { state, per_fuel: ITEMS_PER_FUEL, count: 0, times }, value, 0)
+}
+
+/// The value itself, paid for as something that is compared or hashed.
+pub fn compared(state: &State, value: Value) -> Result<Value, Error> {
+    pay_for_walks(state, &value, 1)?;
+    Ok(value)
+}
+
+/// The value itself, paid for as something that is searched: of a dict, only its hash table is.
+pub fn searched(state: &State, value: Value) -> Result<Value, Error> {
+    let is_map = value.as_object().is_some_and(|x| x.repr() == ObjectRepr::Map);
+    // A text is charged by the engine.
+    if !is_map && value.as_str().is_none() {
+        pay_for_walks(state, &value, 1)?;
+    }
+    Ok(value)
+}
+
+/// The value itself, paid for as a text of which characters are counted.
+pub fn indexed(state: &State, value: Value) -> Result<Value, Error> {
+    if value.as_str().is_some() {
+        pay_for_walks(state, &value, 1)?;
+    }
+    Ok(value)
 }
 
 /// `namespace(...)`, its values as minerva_kept would store them.

@@ -192,6 +192,55 @@ TEST(Template, BombsRunOutOfFuel) {
   }
 }
 
+// Values of little memory and many items: what walks through them pays for all of these.
+TEST(Template, ComparingLargeValuesRunsOutOfFuel) {
+  const std::string lists =
+      "{% set a = [range(9999)|list] * 9999 %}{% set b = [range(9999)|list] * 9999 %}";
+  const std::string texts = "{% set a = 'x' * 4000000 %}{% set b = 'x' * 4000000 %}";
+  const auto often = [](std::string_view what) {
+    return "{% for i in range(99999) %}" + std::string(what) + "{% endfor %}";
+  };
+  for (const std::string& bomb : {
+           lists + "{{ a == b }}",
+           lists + "{{ 1 if a != b or a < b }}",
+           lists + "{{ a in [1, b] }}",
+           lists + "{{ a not in {'x': b}.values() }}",
+           lists + "{{ a is eq b }}",
+           lists + "{{ a is in [b] }}",
+           lists + "{{ [a]|select('equalto', b)|list }}",
+           lists + "{{ [a, b]|sort|length }}",
+           lists + "{{ [a, b]|unique|list|length }}",
+           lists + "{{ [a, b]|max|length }}",
+           lists + "{{ {'x': a, 'y': b}|dictsort(by='value')|length }}",
+           lists + "{{ [b].count(a) }}",
+           lists + "{{ {'x': 1}[a] }}",
+           lists + "{{ {'x': 1}.get(a) }}",
+           lists + "{{ {'x': 1}|attr(a) }}",
+           lists + "{{ {a: 1}|length }}",
+           lists + "{% for i in [1, 2] %}{{ loop.changed(a if i == 1 else b) }}{% endfor %}",
+           texts + often("{% if a == b %}{% endif %}"),
+           texts + often("{% if a is eq b %}{% endif %}"),
+           texts + often("{% if {'x': 1}[a] %}{% endif %}"),
+           texts + often("{% if a.startswith(b) %}{% endif %}"),
+           texts + often("{% if a.find('y') > 0 %}{% endif %}"),
+           texts + often("{% if a.isalpha() %}{% endif %}"),
+           texts + often("{% if a is startingwith(b) %}{% endif %}"),
+           texts + often("{% if a|length == 1 %}{% endif %}"),
+           texts + often("{% if a[1:2] %}{% endif %}"),
+           texts + often("{% if a[3999999] %}{% endif %}"),
+           texts + often("{% if a|int(0) %}{% endif %}"),
+           texts + often("{% if a|first %}{% endif %}"),
+           texts + often("{% if 'y' in a %}{% endif %}"),
+       }) {
+    EXPECT_THAT(refusal(bomb), HasSubstr("units of work")) << bomb;
+  }
+  EXPECT_EQ(text_of("{% set x = [1, [2, 'a']] %}{{ x == [1, [2, 'a']] }}{{ x[1] in x }}"
+                    "{{ 'b' not in x[1] }}{{ {'k': 'v'}[('k')] }}{{ [3, 1, 2]|sort }}"
+                    "{{ [1, 2, 1]|unique|list }}{{ [x, x].count(x) }}{{ x is eq x }}"
+                    "{{ {'a': 1} == {'a': 1.0} }}{{ 1 < 2 < 3 }}"),
+            "TrueTrueTruev[1, 2, 3][1, 2]2TrueTrueTrue");
+}
+
 TEST(Template, BombsAreStoppedByOtherLimits) {
   EXPECT_THAT(refusal("{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}"),
               HasSubstr("recursion limit"));

@@ -153,12 +153,7 @@ void CharBpeModel::add_character(std::string_view character, std::size_t at, Mer
           {begin + i, 1, byte_tokens_[static_cast<std::uint8_t>(character[i])]});
     }
   } else if (missing_ != kNoToken) {
-    const bool again = !merger.symbols.empty() && merger.symbols.back().id == missing_;
-    if (again && fuse_missing_) {
-      merger.symbols.back().length += length;
-    } else {
-      merger.symbols.push_back({begin, length, missing_});
-    }
+    merger.add_unknown(begin, length, missing_, fuse_missing_);
   }
 }
 

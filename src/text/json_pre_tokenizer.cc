@@ -66,6 +66,7 @@ Result<void> add_split(const JsonPart& part, TextCutter& out) {
                      (isolates || (behavior == SplitBehavior::Removed && invert));
   if (keeps || (known != nullptr && isolates)) {
     out.add(scan_stage(known->scanner));
+    if (known->then != nullptr) out.add(scan_stage(known->then));
     return {};
   }
   MINERVA_ASSIGN(FindMatches find, pattern.finder());
@@ -93,7 +94,7 @@ Result<void> add_metaspace(const JsonPart& part, TextCutter& out) {
 
 Result<void> add_digits(const JsonPart& part, TextCutter& out) {
   MINERVA_ASSIGN(const bool each, flag_of(*part.value, "individual_digits", false, part.where()));
-  out.add(scan_stage(each ? scan_each_number : scan_numbers));
+  out.add(scan_stage(each ? scan_each_digit : scan_digits));
   return {};
 }
 

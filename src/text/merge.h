@@ -35,6 +35,15 @@ class Merger {
  public:
   std::vector<Symbol> symbols;  // fill, merge, read
 
+  // The symbol of a character that has no token: `unknown`, one for several in a row if `fuse`.
+  void add_unknown(std::uint32_t begin, std::uint32_t length, TokenId unknown, bool fuse) {
+    if (fuse && !symbols.empty() && symbols.back().id == unknown) {
+      symbols.back().length += length;
+    } else {
+      symbols.push_back({begin, length, unknown});
+    }
+  }
+
   // find(left, right) -> Merge, for neighbours.
   template <class Find>
   void merge(const Find& find) {

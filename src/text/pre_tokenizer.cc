@@ -1,7 +1,6 @@
 #include "text/pre_tokenizer.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace minerva::text {
 namespace {
@@ -10,14 +9,16 @@ using Names = std::string_view;
 
 constexpr Names kDefaultNames[] = {"default"};
 constexpr Names kGpt2Names[] = {
-    "gpt-2",           "phi-2",   "olmo",        "mpt",      "jais",       "trillion",
-    "granite-docling", "jina-es", "jina-de",     "gigachat", "jina-v2-es", "jina-v2-de",
-    "a.x-4.0",         "mellum",  "modern-bert", "exaone4"};
+    "gpt-2",      "phi-2",           "olmo",         "mpt",        "jais",
+    "trillion",   "granite-docling", "jina-es",      "jina-de",    "gigachat",
+    "jina-v2-es", "jina-v2-de",      "a.x-4.0",      "mellum",     "modern-bert",
+    "exaone4",    "jina-v1-en",      "jina-v2-code", "roberta-bpe"};
 constexpr Names kSmollmNames[] = {"smollm", "starcoder", "refact",     "command-r",
                                   "exaone", "codeshell", "minerva-7b", "mellum2"};
 constexpr Names kLlama3Names[] = {"llama-bpe", "llama3",   "llama-v3", "falcon3",     "falcon-h1",
                                   "pixtral",   "midm-2.0", "lfm2",     "jina-v5-nano"};
-constexpr Names kGlm4Names[] = {"glm4", "chatglm-bpe", "dbrx", "smaug-bpe"};
+constexpr Names kGlm4Names[] = {"glm4", "glm5"};
+constexpr Names kDbrxNames[] = {"chatglm-bpe", "dbrx", "smaug-bpe"};
 constexpr Names kQwen2Names[] = {"qwen2",  "deepseek-r1-qwen", "stablelm2",   "megrez",
                                  "kormo",  "f2llmv2",          "hunyuan",     "solar-open",
                                  "grok-2", "bailingmoe",       "bailingmoe2", "llada-moe"};
@@ -36,6 +37,14 @@ constexpr Names kMinicpm5Names[] = {"minicpm5"};
 constexpr Names kLagunaNames[] = {"laguna"};
 constexpr Names kBloomNames[] = {"bloom", "poro-chat", "gpt3-finnish"};
 constexpr Names kVikingNames[] = {"viking"};
+constexpr Names kExaoneMoeNames[] = {"exaone-moe"};
+constexpr Names kJais2Names[] = {"jais-2"};
+constexpr Names kSuperbpeNames[] = {"superbpe"};
+constexpr Names kTinyAyaNames[] = {"tiny_aya", "cohere2moe"};
+constexpr Names kTrinityNames[] = {"afmoe"};
+constexpr Names kYoutuNames[] = {"youtu"};
+constexpr Names kSparkNames[] = {"spark2_5"};
+constexpr Names kChameleonNames[] = {"chameleon"};
 
 constexpr Scanner kDefault[] = {scan_punctuation, scan_gpt2, scan_numbers, scan_three_digits};
 constexpr Scanner kGpt2[] = {scan_gpt2};
@@ -58,13 +67,24 @@ constexpr Scanner kMinicpm5[] = {scan_three_numbers, scan_llama3};
 constexpr Scanner kLaguna[] = {scan_newlines, scan_qwen2};
 constexpr Scanner kBloom[] = {scan_bloom};
 constexpr Scanner kViking[] = {scan_bloom, scan_each_number};
+constexpr Scanner kExaoneMoe[] = {scan_exaone_moe};
+constexpr Scanner kJais2[] = {scan_llama3, scan_space_powers};
+constexpr Scanner kSuperbpe[] = {scan_numbers, scan_thousands, scan_groups_of_3};
+constexpr Scanner kTinyAya[] = {scan_thousands_of_words, scan_groups_of_3, scan_gpt4o};
+constexpr Scanner kTrinity[] = {scan_digit_chunks,   scan_groups_of_510,   scan_leading_digits,
+                                scan_leading_groups, scan_trinity_scripts, scan_deepseek3};
+constexpr Scanner kYoutu[] = {scan_youtu_scripts, scan_youtu};
+constexpr Scanner kSpark[] = {scan_three_numbers, scan_japanese, scan_spark, scan_each_number};
+constexpr Scanner kChameleon[] = {scan_sentinels,   scan_image_tokens, scan_tabs_and_spaces,
+                                  scan_each_number, scan_each_sign,    scan_gpt2};
 
 constexpr PreTokenizer kTable[] = {
     {.names = kDefaultNames, .stages = kDefault},
     {.names = kGpt2Names, .stages = kGpt2},
     {.names = kSmollmNames, .stages = kSmollm},
     {.names = kLlama3Names, .stages = kLlama3, .ignore_merges = true, .add_bos = true},
-    {.names = kGlm4Names, .stages = kLlama3},
+    {.names = kGlm4Names, .stages = kLlama3, .ignore_merges = true},
+    {.names = kDbrxNames, .stages = kLlama3},
     {.names = kQwen2Names, .stages = kQwen2},
     {.names = kQwen35Names, .stages = kQwen35},
     {.names = kUncontractedNames, .stages = kUncontracted},
@@ -81,67 +101,17 @@ constexpr PreTokenizer kTable[] = {
     {.names = kLagunaNames, .stages = kLaguna},
     {.names = kBloomNames, .stages = kBloom},
     {.names = kVikingNames, .stages = kViking},
-};
-
-constexpr KnownExpression kExpressions[] = {
-    {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|)"
-     R"(\s+(?!\S)|\s+)",
-     scan_gpt2, true},
-    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3})"
-     R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-     scan_llama3, true},
-    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N})"
-     R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-     scan_qwen2, true},
-    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N})"
-     R"(| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-     scan_qwen35, true},
-    {R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*)"
-     R"(|\s*[\r\n]|\s+(?!\S)|\s+)",
-     scan_qwen2, true},
-    {R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
-     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+)"
-     R"([\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3})"
-     R"(| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-     scan_gpt4o, true},
-    {R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
-     R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N})"
-     R"(| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-     scan_tekken, true},
-    {R"([\p{Han}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*)"
-     R"([\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
-     R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]+)"
-     R"([\p{Ll}\p{Lm}\p{Lo}\p{M}&&[^\p{Han}]]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3})"
-     R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-     scan_kimi, true},
-    {R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|)"
-     "[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+[\r\n]*"
-     "|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
-     scan_deepseek3, false},
-    {R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
-     R"(| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-     scan_deepseek3, false},
-    {R"(\p{N})", scan_each_number, false},
-    {R"(\p{N}{1,3})", scan_three_numbers, false},
-    {R"(\p{N}+)", scan_numbers, false},
-    {"[0-9][0-9][0-9]", scan_three_digits, false},
-    {R"([\p{P}\$\+<=>\^~\|]+)", scan_punctuation, false},
-    {R"([\p{P}\$\+<=>\^~\|`]+)", scan_ascii_punctuation, false},
-    {"[\r\n]", scan_each_newline, false},
-    {R"([\r\n])", scan_each_newline, false},
-    {R"(\s?\p{L}+)", scan_spaced_letters, false},
-    {R"(\s?\p{P}+)", scan_spaced_punctuation, false},
-    {R"(\s+$)", scan_end_space, false},
-    {"[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+", scan_east_asian, false},
-    {"[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+", scan_japanese, false},
+    {.names = kExaoneMoeNames, .stages = kExaoneMoe},
+    {.names = kJais2Names, .stages = kJais2},
+    {.names = kSuperbpeNames, .stages = kSuperbpe},
+    {.names = kTinyAyaNames, .stages = kTinyAya},
+    {.names = kTrinityNames, .stages = kTrinity},
+    {.names = kYoutuNames, .stages = kYoutu, .ignore_merges = true},
+    {.names = kSparkNames, .stages = kSpark},
+    {.names = kChameleonNames, .stages = kChameleon, .add_bos = true},
 };
 
 }  // namespace
-
-const KnownExpression* find_expression(std::string_view text) {
-  const auto* const found = std::ranges::find(kExpressions, text, &KnownExpression::text);
-  return found == std::end(kExpressions) ? nullptr : found;
-}
 
 const PreTokenizer* find_pre_tokenizer(std::string_view name) {
   for (const PreTokenizer& row : kTable) {

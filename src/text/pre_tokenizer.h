@@ -31,12 +31,14 @@ const PreTokenizer* find_pre_tokenizer(std::string_view name);
 // All names, for messages: "default, gpt-2, ...".
 std::string known_pre_tokenizers();
 
-// The scanner whose pieces are those of splitting by this expression, as published; nullptr: there
-// is none. `whole`: its pieces are matches only, it leaves nothing between them.
+// The scanner whose pieces, or those that `then` cuts of them, are those of splitting by this
+// expression, as published; nullptr: there is none. `whole`: its pieces are matches only, it leaves
+// nothing between them.
 struct KnownExpression {
   std::string_view text;
   Scanner scanner;
   bool whole;
+  Scanner then = nullptr;
 };
 const KnownExpression* find_expression(std::string_view text);
 

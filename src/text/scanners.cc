@@ -4,6 +4,7 @@
 
 #include "text/char_class.h"
 #include "text/scanner_parts.h"
+#include "text/unicode_changes.h"
 
 namespace minerva::text {
 namespace {
@@ -38,6 +39,27 @@ std::size_t scan_like_llama3(std::string_view text, Llama3Like how) {
   return lines_or_white_space(text);
 }
 
+bool is_number_of_digits(std::string_view text, std::size_t at, CharClass char_class) {
+  if (char_class == kNumber) return true;
+  if (char_class != 0 || static_cast<std::uint8_t>(text[at]) < 0xf0) return false;
+  const Utf8Char c = utf8_next(text.substr(at));
+  return c.valid && is_in(kNewestNumbers, c.code_point);
+}
+
+// [^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+ at the front, or 0: words with one space
+// between them.
+std::size_t phrase(std::string_view text, const ClassedChar& first) {
+  const bool led = (first.char_class & (kLetter | kNumber)) == 0 && !is_newline(text[0]);
+  std::size_t end = 0;
+  for (std::size_t at = led ? first.length : 0; at < text.size();) {
+    const ClassedChar c = char_at(text, at);
+    if ((c.char_class & kLetter) == 0) break;
+    end = run_of(text, at + c.length, kMark);
+    at = end < text.size() && text[end] == ' ' ? end + 1 : end;
+  }
+  return end;
+}
+
 }  // namespace
 
 std::size_t scan_gpt2(std::string_view text) {
@@ -69,6 +91,31 @@ std::size_t scan_seed_coder(std::string_view text) {
   return scan_like_llama3(text, {.numbers_max = 1, .newlines_after_signs = false});
 }
 
+std::size_t scan_exaone_moe(std::string_view text) {
+  if (const std::size_t length = contraction_any_case(text)) return length;
+  const ClassedChar first = char_at(text, 0);
+  if (const std::size_t end = phrase(text, first)) return end;
+  if (first.char_class == kNumber) return first.length;
+  const std::size_t begin = text[0] == ' ' ? 1 : 0;
+  const std::size_t end = run_not_of(text, begin, kWordOrSpace);
+  if (end == begin) return lines_or_white_space(text);
+  return end < text.size() && is_newline(text[end]) ? end + 1 : end;  // a / is a sign anyway
+}
+
+std::size_t scan_space_powers(std::string_view text) {
+  const ClassedChar first = char_at(text, 0);
+  if (first.char_class != kSpace || is_newline(text.back())) return text.size();
+  std::size_t at = 0;
+  std::size_t power_end = 0;
+  for (unsigned count = 1; count <= 512 && at < text.size(); ++count) {
+    const ClassedChar c = char_at(text, at);
+    if (c.char_class != kSpace) return text.size();  // one in front of a word
+    at += c.length;
+    if ((count & (count - 1)) == 0) power_end = at;
+  }
+  return power_end;
+}
+
 std::size_t scan_each_number(std::string_view text) {
   const ClassedChar first = char_at(text, 0);
   if (first.char_class == kNumber) return first.length;
@@ -84,6 +131,20 @@ std::size_t scan_three_numbers(std::string_view text) {
 std::size_t scan_numbers(std::string_view text) {
   return alternate(text, [](std::string_view, std::size_t, CharClass c) { return c == kNumber; });
 }
+
+std::size_t scan_each_digit(std::string_view text) {
+  const ClassedChar first = char_at(text, 0);
+  std::size_t at = first.length;
+  if (is_number_of_digits(text, 0, first.char_class)) return at;
+  while (at < text.size()) {
+    const ClassedChar c = char_at(text, at);
+    if (is_number_of_digits(text, at, c.char_class)) break;
+    at += c.length;
+  }
+  return at;
+}
+
+std::size_t scan_digits(std::string_view text) { return alternate(text, is_number_of_digits); }
 
 std::size_t scan_three_digits(std::string_view text) {
   const auto digit = [text](std::size_t i) { return text[i] >= '0' && text[i] <= '9'; };

@@ -53,6 +53,10 @@ std::size_t scan_three_numbers(std::string_view text);
 // \p{N}+
 std::size_t scan_numbers(std::string_view text);
 
+// The pre-tokenizer Digits: \p{N} and \p{N}+ of a newer Unicode than that of expressions.
+std::size_t scan_each_digit(std::string_view text);
+std::size_t scan_digits(std::string_view text);
+
 // [0-9][0-9][0-9]
 std::size_t scan_three_digits(std::string_view text);
 
@@ -82,6 +86,48 @@ std::size_t scan_japanese(std::string_view text);
 // [ascii sign][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|
 // \s*[\r\n]+|\s+(?!\S)|\s+
 std::size_t scan_deepseek3(std::string_view text);
+
+// The same with [\p{P}\p{S}]+ for the signs and [\r\n] for the lines.
+std::size_t scan_spark(std::string_view text);
+
+// scan_gpt4o with \p{N} for \p{N}{1,3}.
+std::size_t scan_youtu(std::string_view text);
+
+// (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}|
+//  ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+
+std::size_t scan_exaone_moe(std::string_view text);
+
+// Behind scan_llama3, what its last two rules are elsewhere:
+// \s{512}(?!\S)|\s{256}(?!\S)| and so on to |\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}
+std::size_t scan_space_powers(std::string_view text);
+
+// Digits grouped from the right, two scanners each (scanners_digits.cc).
+// (?=(\d{3})+(?!\d)), behind \p{N}+: scan_thousands, then scan_groups_of_3.
+// \d{1,3}(?=(?:\d{3})*\b): scan_thousands_of_words, then scan_groups_of_3.
+// \p{Nd}{1,510}(?=(?>\p{Nd}{510})*(?:\P{Nd}|$))|\G\p{Nd}{510}: scan_digit_chunks, then
+// scan_groups_of_510.
+std::size_t scan_thousands(std::string_view text);
+std::size_t scan_thousands_of_words(std::string_view text);
+std::size_t scan_digit_chunks(std::string_view text);
+std::size_t scan_groups_of_3(std::string_view text);
+std::size_t scan_groups_of_510(std::string_view text);
+
+// \A\p{Nd}{1,2}(?=(?:\p{Nd}{3})+\z)
+std::size_t scan_leading_digits(std::string_view text);
+
+// \A\p{Nd}{3}|\G\p{Nd}{3}
+std::size_t scan_leading_groups(std::string_view text);
+
+// Runs of one of several scripts (scanners_scripts.cc).
+std::size_t scan_youtu_scripts(std::string_view text);
+std::size_t scan_trinity_scripts(std::string_view text);
+
+// Chameleon's: <sentinel:[0-9]+>; (IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z; ([\t\n]|    |  );
+// [\p{P}!-/:-@\[-`{-~]
+std::size_t scan_sentinels(std::string_view text);
+std::size_t scan_image_tokens(std::string_view text);
+std::size_t scan_tabs_and_spaces(std::string_view text);
+std::size_t scan_each_sign(std::string_view text);
 
 // Cuts nothing.
 std::size_t scan_all(std::string_view text);

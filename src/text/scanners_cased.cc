@@ -91,6 +91,8 @@ std::size_t scan_tekken(std::string_view text) {
   return scan_cased(text, {.contractions = false, .numbers_max = 1});
 }
 
+std::size_t scan_youtu(std::string_view text) { return scan_cased(text, {.numbers_max = 1}); }
+
 std::size_t scan_kimi(std::string_view text) {
   return scan_cased(text, {.after_signs = "\r\n", .han = true});
 }

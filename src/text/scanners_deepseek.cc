@@ -87,8 +87,9 @@ std::size_t isolate_ranges(std::string_view text, std::span<const CodeRange> ran
   return set_run(text, 0, [&](char32_t c) { return is_in(ranges, c) == inside; });
 }
 
-// The third expression of DeepSeek 3 at the front, or 0.
-std::size_t deepseek3_word(std::string_view text) {
+// The third expression of DeepSeek 3 at the front, or 0. `joins_newlines`: signs take the newlines
+// behind them, and lines are as long as white space goes on; else each newline is on its own.
+std::size_t deepseek3_word(std::string_view text, bool joins_newlines) {
   constexpr CharClass kWord = kLetter | kMark;
   constexpr CharClass kSign = kPunct | kSymbol;
   const auto ascii_letter = [&](std::size_t at) {
@@ -110,10 +111,12 @@ std::size_t deepseek3_word(std::string_view text) {
   const std::size_t begin = text[0] == ' ' ? 1 : 0;
   std::size_t end = run_of(text, begin, kSign);
   if (end > begin) {
-    while (end < text.size() && is_newline(text[end])) ++end;
+    while (joins_newlines && end < text.size() && is_newline(text[end])) ++end;
     return end;
   }
-  return first.char_class == kSpace ? lines_or_white_space(text) : 0;
+  if (first.char_class != kSpace) return 0;
+  if (joins_newlines) return lines_or_white_space(text);
+  return is_newline(text[0]) ? 1 : white_space(text);
 }
 
 }  // namespace
@@ -161,6 +164,13 @@ std::size_t scan_end_space(std::string_view text) {
 
 std::size_t scan_east_asian(std::string_view text) { return isolate_ranges(text, kEastAsian); }
 std::size_t scan_japanese(std::string_view text) { return isolate_ranges(text, kJapanese); }
-std::size_t scan_deepseek3(std::string_view text) { return isolate(text, deepseek3_word); }
+
+std::size_t scan_deepseek3(std::string_view text) {
+  return isolate(text, [](std::string_view rest) { return deepseek3_word(rest, true); });
+}
+
+std::size_t scan_spark(std::string_view text) {
+  return isolate(text, [](std::string_view rest) { return deepseek3_word(rest, false); });
+}
 
 }  // namespace minerva::text

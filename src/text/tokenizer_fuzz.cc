@@ -21,10 +21,12 @@ using minerva::text::EncodeOptions;
 using minerva::text::Tokenizer;
 using minerva::text::VocabularySource;
 
-constexpr std::array<std::string_view, 18> kPre = {
-    "default",     "gpt-2",      "smollm",  "llama-bpe", "qwen2",        "qwen35",
-    "gpt-4o",      "tekken",     "kimi-k2", "falcon",    "deepseek-llm", "deepseek-coder",
-    "deepseek-v3", "seed-coder", "bloom",   "viking",    "minicpm5",     "laguna"};
+constexpr std::array<std::string_view, 26> kPre = {
+    "default",     "gpt-2",      "smollm",   "llama-bpe", "qwen2",        "qwen35",
+    "gpt-4o",      "tekken",     "kimi-k2",  "falcon",    "deepseek-llm", "deepseek-coder",
+    "deepseek-v3", "seed-coder", "bloom",    "viking",    "minicpm5",     "laguna",
+    "exaone-moe",  "jais-2",     "superbpe", "tiny_aya",  "afmoe",        "youtu",
+    "spark2_5",    "chameleon"};
 
 // Every byte, some merges (one of them through half a character), a control and a user token.
 std::shared_ptr<const Tokenizer> make_bpe(std::string_view pre) {

@@ -14,7 +14,7 @@ namespace {
 using json = nlohmann::json;
 using Ids = std::vector<TokenId>;
 
-constexpr std::size_t kCases = 55;
+constexpr std::size_t kCases = 64;
 
 const json& goldens() {
   static const json kGoldens = json::parse(read_test_data("text/tokenizer_json.json"));

@@ -111,6 +111,26 @@ bool is_word_character(char32_t code_point) {
          (code_point >= 0x1f170 && code_point <= 0x1f189);
 }
 
+bool is_regex_word_character(char32_t code_point) {
+  if (code_point == 0x200c || code_point == 0x200d) return false;
+  // Superscripts and fractions of Latin-1.
+  const bool number = code_point == 0xb2 || code_point == 0xb3 || code_point == 0xb9 ||
+                      (code_point >= 0xbc && code_point <= 0xbe);
+  return number || is_word_character(code_point);
+}
+
+bool is_decimal_digit(char32_t code_point) {
+  if (code_point < 0x80) return code_point >= '0' && code_point <= '9';
+  switch (utf8proc_category(static_cast<utf8proc_int32_t>(code_point))) {
+    case UTF8PROC_CATEGORY_ND:
+      return true;
+    case UTF8PROC_CATEGORY_CN:
+      return class_of(code_point) == kNumber;  // what is newer has decimal digits only
+    default:
+      return false;
+  }
+}
+
 void append_lower(std::string& out, char32_t code_point) {
   if (code_point < 0x80) {
     out += code_point >= 'A' && code_point <= 'Z' ? static_cast<char>(code_point + 32)

@@ -18,6 +18,12 @@ inline CharClass class_of(char32_t code_point) {
 // Letters and the like, marks, decimal digits, connecting signs and joiners: \w.
 bool is_word_character(char32_t code_point);
 
+// The same in Oniguruma, which takes no joiners and more numbers.
+bool is_regex_word_character(char32_t code_point);
+
+// \p{Nd}, and \d in Oniguruma.
+bool is_decimal_digit(char32_t code_point);
+
 // Appends `code_point` in lower case, each character on its own: no final sigma.
 void append_lower(std::string& out, char32_t code_point);
 

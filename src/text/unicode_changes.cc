@@ -98,6 +98,12 @@ constexpr CodePair kNewerLowerCaseRows[] = {
 };
 const std::span<const CodePair> kNewerLowerCase = kNewerLowerCaseRows;
 
+constexpr CodeRange kNewestNumbersRows[] = {
+    {0x11de0, 0x11de9},
+    {0x16ff4, 0x16ff6},
+};
+const std::span<const CodeRange> kNewestNumbers = kNewestNumbersRows;
+
 constexpr CodeRange kMarkChangesRows[] = {
     {0x7fd, 0x7fd},     {0x898, 0x89f},     {0x8ca, 0x8d3},     {0x9fe, 0x9fe},
     {0xafa, 0xaff},     {0xb55, 0xb55},     {0xc04, 0xc04},     {0xc3c, 0xc3c},

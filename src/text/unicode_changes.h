@@ -20,6 +20,7 @@ struct CodePair {
 
 extern const std::span<const ClassRange> kNewerClasses;  // unassigned in utf8proc
 extern const std::span<const CodePair> kNewerLowerCase;
+extern const std::span<const CodeRange> kNewestNumbers;  // to its Digits, which knows Unicode 17
 // Characters for which the answer is not what utf8proc's category says:
 extern const std::span<const CodeRange> kMarkChanges;         // StripAccents: category M
 extern const std::span<const CodeRange> kAccentChanges;       // BERT's accents: Mn

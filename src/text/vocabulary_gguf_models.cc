@@ -145,7 +145,7 @@ Result<void> read_t5(const formats::GgufFile& file, VocabularySource& source) {
 }
 
 // BPE over characters with marked spaces, as tokenizer.json has it.
-Result<void> read_gemma4(VocabularySource& source) {
+Result<void> read_gemma4(VocabularySource& source, bool newline_runs) {
   auto pieces = std::make_shared<PieceList>();
   for (const std::string_view piece : source.pieces) {
     if (pieces->total_bytes() + piece.size() > kPieceBytesMax) break;  // the vocabulary says so
@@ -179,7 +179,7 @@ Result<void> read_gemma4(VocabularySource& source) {
   source.merges.clear();
   CharBpe characters;
   characters.byte_fallback = true;
-  characters.newline_runs = true;
+  characters.newline_runs = newline_runs;
   source.char_bpe = characters;
   source.missing = source.unk;
   return {};
@@ -190,7 +190,12 @@ Result<void> read_gemma4(VocabularySource& source) {
 Result<void> complete_gguf_model(const formats::GgufFile& file, VocabularySource& source) {
   if (source.model == "bert") return read_bert(file, source);
   if (source.model == "t5") return read_t5(file, source);
-  if (source.model == "gemma4") return read_gemma4(source);
+  if (source.model == "gemma4") return read_gemma4(source, true);
+  if (source.model != "gpt2") return {};
+  // What these call gpt2 has no bytes as letters either.
+  const std::string_view pre = source.pre.value_or("");
+  if (pre == "gemma4" || pre == "granite-embed-multi-311m") return read_gemma4(source, true);
+  if (pre == "sarvam-moe") return read_gemma4(source, false);
   return {};
 }
 

@@ -136,7 +136,8 @@ TEST(GgufVocabulary, T5NeedsItsScores) {
       << tokenizer.error().message;
 }
 
-TEST(GgufVocabulary, Gemma4MergesCharactersAndKeepsNewlinesTogether) {
+// With these keys, a model of characters.
+GgufWriter characters(const char* model, const char* pre) {
   GgufWriter writer;
   std::vector<std::string> pieces = {"<pad>", "<eos>",     "<bos>", "<unk>", "a",   "b",
                                      kMark,   kMark + "a", "ab",    "\n",    "\n\n"};
@@ -147,13 +148,18 @@ TEST(GgufVocabulary, Gemma4MergesCharactersAndKeepsNewlinesTogether) {
     kinds.push_back(6);
   }
   const std::vector<std::string> merges = {kMark + " a", "a b"};
-  writer.add_string("tokenizer.ggml.model", "gemma4");
+  writer.add_string("tokenizer.ggml.model", model);
+  if (pre != nullptr) writer.add_string("tokenizer.ggml.pre", pre);
   writer.add_strings("tokenizer.ggml.tokens", pieces);
   writer.add_i32s("tokenizer.ggml.token_type", kinds);
   writer.add_strings("tokenizer.ggml.merges", merges);
   writer.add_u32("tokenizer.ggml.bos_token_id", 2);
   writer.add_u32("tokenizer.ggml.eos_token_id", 1);
-  const auto tokenizer = read(writer);
+  return writer;
+}
+
+TEST(GgufVocabulary, Gemma4MergesCharactersAndKeepsNewlinesTogether) {
+  const auto tokenizer = read(characters("gemma4", nullptr));
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;
   const auto ids = (*tokenizer)->encode("ab ab\n\n\nx", {.add_special = true});
   ASSERT_TRUE(ids);
@@ -161,6 +167,15 @@ TEST(GgufVocabulary, Gemma4MergesCharactersAndKeepsNewlinesTogether) {
   EXPECT_EQ(*ids, (std::vector<TokenId>{2, 8, 7, 5, 9, 9, 9, 11 + 'x'}));
   EXPECT_EQ(*(*tokenizer)->encode("\n\n"), std::vector<TokenId>{10});
   EXPECT_EQ((*tokenizer)->decode(*ids), "ab ab\n\n\nx");
+  // Files that say gpt2 and name such a pre-tokenizer.
+  const auto other = read(characters("gpt2", "granite-embed-multi-311m"));
+  ASSERT_TRUE(other) << other.error().message;
+  EXPECT_EQ(*(*other)->encode("ab ab\n\n\nx", {.add_special = true}), *ids);
+  // Here newlines merge as everything does: no merge makes the token of two.
+  const auto sarvam = read(characters("gpt2", "sarvam-moe"));
+  ASSERT_TRUE(sarvam) << sarvam.error().message;
+  EXPECT_EQ(*(*sarvam)->encode("\n\n"), (std::vector<TokenId>{9, 9}));
+  EXPECT_FALSE((*sarvam)->adds_bos());
 }
 
 }  // namespace

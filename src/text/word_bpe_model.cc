@@ -75,12 +75,7 @@ Result<void> WordBpeModel::encode_word(std::string_view word, WordScratch& scrat
     } else if (byte_fallback_ && add_bytes(character, begin, merger)) {
       continue;
     } else if (missing_ != kNoToken) {
-      const bool again = !merger.symbols.empty() && merger.symbols.back().id == missing_;
-      if (again && fuse_missing_) {
-        merger.symbols.back().length += bytes;
-      } else {
-        merger.symbols.push_back({begin, bytes, missing_});
-      }
+      merger.add_unknown(begin, bytes, missing_, fuse_missing_);
     }
   }
   merger.merge(
