@@ -62,7 +62,7 @@ def with_expression(folder, expression):
     shutil.copytree(FOLDER, folder)
     size = json.loads((folder / "config.json").read_text())["vocab_size"]
     letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
-    vocabulary = letters + ["\u0120", "\u010a"] + [f"<{i}>" for i in range(size - 28)]
+    vocabulary = letters + ["\u0120", "\u010a", "xy"] + [f"<{i}>" for i in range(size - 29)]
     split = {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated",
              "invert": False}
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True,
@@ -72,7 +72,7 @@ def with_expression(folder, expression):
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
         "post_processor": None, "decoder": {"type": "ByteLevel"},
         "model": {"type": "BPE", "vocab": {text: i for i, text in enumerate(vocabulary)},
-                  "merges": []}}))
+                  "merges": [["x", "y"]]}}))
 
 
 def memory_peak(server):
@@ -108,9 +108,12 @@ class HostileModelsTest(ProgramTest):
         server = self.serve(templates)
         for name in templates:
             with self.subTest(template=name):
-                message = self.refused(server, name)
-                self.assertNotIn(SECRET, message)
-                self.assertIn("template", message)
+                status, answer = server.post(CHAT, model=name, messages=HELLO, max_tokens=1)
+                # What does not even compile is the model's fault.
+                compiles = "does not compile" not in answer["error"]["message"]
+                self.assertEqual(status, 400 if compiles else 500, answer)
+                self.assertIn("template", answer["error"]["message"])
+                self.assertNotIn(SECRET, json.dumps(answer))
         self.assertEqual(server.post(CHAT, model="tiny", messages=HELLO, max_tokens=1)[0], 200)
 
     # --- S11 ---
@@ -185,7 +188,7 @@ class HostileModelsTest(ProgramTest):
         server = self.serve({}, models={"evil": "(?<=b)a|a*c", "kind": "[a-z]+"})
         text = "a" * 200_000
         status, answer = server.post("/v1/completions", model="evil", prompt=text, max_tokens=1)
-        self.assertEqual(status, 400, answer)
+        self.assertEqual((status, answer["error"]["code"]), (500, "invalid_model"), answer)
         self.assertIn("takes too long", answer["error"]["message"])
         for name in ("evil", "kind"):
             status, answer = server.post("/v1/completions", model=name, prompt="banana",
@@ -202,10 +205,10 @@ class HostileModelsTest(ProgramTest):
                 error = self.failure(own.run("tokenize", f"m{number}", stdin="a"))
                 self.assertIn("expression", error)
 
-    def test_a_word_of_ten_megabytes_is_a_prompt(self):
+    def test_a_word_of_two_megabytes_is_a_prompt(self):
         own = self.home(models={"tiny": TINY})
-        ids = own.json("tokenize", "tiny", stdin="a" * 10_000_000)
-        self.assertGreater(len(ids), 1_000_000)
+        ids = own.json("tokenize", "tiny", stdin="a" * 2_000_000)
+        self.assertGreater(len(ids), 200_000)
 
 
 if __name__ == "__main__":
