@@ -3,7 +3,9 @@
 
 use crate::json::tojson;
 use crate::text::{is_container, text, text_value};
-use crate::values::{bounded, compared, indexed, kept, namespace, pay_for_walks, searched, Meter};
+use crate::values::{
+    at, bounded, compared, indexed, kept, namespace, pay_for_walks, searched, Meter,
+};
 use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{filters, tests, Environment, Error, ErrorKind, State, Value};
 use std::fmt;
@@ -157,6 +159,23 @@ fn ends(text: &Value, end: &Value) -> bool {
     matches!((text.as_str(), end.as_str()), (Some(text), Some(end)) if text.ends_with(end))
 }
 
+/// A test of one text.
+fn add_text_test(env: &mut Environment<'static>, name: &'static str, holds: fn(&str) -> bool) {
+    env.add_test(name, move |state: &State, value: &Value| -> Result<bool, Error> {
+        pay_for_walks(state, value, 1)?;
+        Ok(value.as_str().is_some_and(holds))
+    });
+}
+
+/// As str.islower() and str.isupper() count: letters without case do not.
+fn is_lower(text: &str) -> bool {
+    text.chars().any(char::is_lowercase) && !text.chars().any(char::is_uppercase)
+}
+
+fn is_upper(text: &str) -> bool {
+    text.chars().any(char::is_uppercase) && !text.chars().any(char::is_lowercase)
+}
+
 pub fn install(env: &mut Environment<'static>) {
     let text_filters: [(&'static str, Value); 9] = [
         ("upper", Value::from_function(filters::upper)),
@@ -184,6 +203,7 @@ pub fn install(env: &mut Environment<'static>) {
     env.add_filter("minerva_text", |state: &State, value: Value| text_value(state, value));
     env.add_filter("minerva_compared", |state: &State, value: Value| compared(state, value));
     env.add_filter("minerva_searched", |state: &State, value: Value| searched(state, value));
+    env.add_filter("minerva_at", |state: &State, key: Value, value: &Value| at(state, key, value));
     env.add_filter("minerva_indexed", |state: &State, value: Value| indexed(state, value));
     env.add_filter("attr", attr);
     for (name, builtin) in [
@@ -209,6 +229,9 @@ pub fn install(env: &mut Environment<'static>) {
     add_comparing_test(env, &["le", "<="], tests::is_le);
     add_comparing_test(env, &["gt", "greaterthan", ">"], tests::is_gt);
     add_comparing_test(env, &["ge", ">="], tests::is_ge);
+    add_comparing_test(env, &["sameas"], tests::is_sameas);
+    add_text_test(env, "lower", is_lower);
+    add_text_test(env, "upper", is_upper);
     env.add_test("in", is_in);
     add_comparing_test(env, &["startingwith"], starts);
     add_comparing_test(env, &["endingwith"], ends);

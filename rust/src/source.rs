@@ -11,12 +11,16 @@
 //! It knows only as much of the language as that needs: what it does not understand is left as it
 //! is, and the engine judges it.
 
+use std::borrow::Cow;
+
 /// A template of 256 KB is ten times the longest one known.
 const SOURCE_BYTES_MAX: usize = 256 << 10;
 /// One expression's operators nest in the parser: 10,000 fit an 8 MB stack, 30,000 do not.
 const TAG_TOKENS_MAX: usize = 4096;
 /// Statements can nest a value once each, and what nests 10,000 deep still prints on that stack.
 const TAGS_MAX: usize = 8192;
+/// A longer value before a subscript is not written twice.
+const REPEATED_TOKENS_MAX: usize = 16;
 
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Kind {
@@ -37,7 +41,7 @@ struct Token {
 struct Insertion {
     at: usize,
     rank: u8,
-    text: &'static str,
+    text: Cow<'static, str>,
 }
 
 const RANK_OPEN: u8 = 0;
@@ -347,8 +351,8 @@ impl Scanner<'_> {
         token.kind != Kind::Str && self.text(token) == text
     }
 
-    fn insert(&mut self, at: usize, rank: u8, text: &'static str) {
-        self.insertions.push(Insertion { at, rank, text });
+    fn insert(&mut self, at: usize, rank: u8, text: impl Into<Cow<'static, str>>) {
+        self.insertions.push(Insertion { at, rank, text: text.into() });
     }
 
     /// Brackets from the inside out, then the concatenations between them.
@@ -515,7 +519,7 @@ impl Scanner<'_> {
         }
     }
 
-    fn compared(&mut self, tokens: &[Token], filter: &'static str) {
+    fn compared(&mut self, tokens: &[Token], filter: impl Into<Cow<'static, str>>) {
         if let (Some(first), Some(last)) = (tokens.first(), tokens.last()) {
             self.insert(first.start, RANK_OPEN, "(");
             self.insert(last.end, RANK_COMPARED, filter);
@@ -551,8 +555,9 @@ impl Scanner<'_> {
         found
     }
 
-    /// Comparing walks through both values, and the engine charges for their own lengths only. Where
-    /// one side is a literal there is nothing to walk.
+    /// Comparing walks through both values as far as the smaller one goes, and the engine charges for
+    /// their own lengths only: the right one is paid for. Where one side is a literal there is
+    /// nothing to walk.
     fn comparisons(&mut self, tokens: &[Token], start: usize, end: usize, closing: &[usize]) {
         let operands = self.operands(tokens, start, end, closing);
         let mut behind = Between::Other; // of the operand before, if it counts
@@ -561,7 +566,8 @@ impl Scanner<'_> {
             let next = operands.get(n + 1).map_or(&tokens[0..0], |x| &tokens[x.0..x.1]);
             let counts = !self.is_plain(operand) && !self.is_plain(next);
             let ahead = if counts { *between } else { Between::Other };
-            if behind == Between::Comparison || ahead != Between::Other {
+            // Searched for in a dict it is hashed.
+            if behind == Between::Comparison || ahead == Between::In {
                 self.compared(operand, COMPARED);
             } else if behind == Between::In {
                 self.compared(operand, SEARCHED);
@@ -594,26 +600,52 @@ impl Scanner<'_> {
         }
     }
 
-    /// Keys are hashed whole: those of subscripts and of dicts. The place of a character in a text
-    /// is counted from its start. `loop.changed` compares.
+    /// A key is hashed whole, and the place of a character in a text is counted from its start. What
+    /// the subscript is of goes into the filter of the key, since a filter that hands out a list
+    /// costs its length; but only if it may be computed twice.
+    fn subscript(
+        &mut self,
+        tokens: &[Token],
+        open: usize,
+        inside: &[(usize, usize, Between)],
+        closing: &[usize],
+    ) {
+        let Some((from, to, _)) = inside.iter().find(|x| x.0 < x.1) else {
+            return; // [:]
+        };
+        let content = &tokens[open + 1..closing[open]];
+        let part =
+            if content.iter().any(|t| self.is(t, ":")) { &tokens[*from..*to] } else { content };
+        if let ([Token { kind: Kind::Str, .. }], true) = (part, part.len() == content.len()) {
+            return; // a name
+        }
+        match self.start_of_value(tokens, open, closing) {
+            Some(start)
+                if open - start <= REPEATED_TOKENS_MAX
+                    && !tokens[start..open].iter().any(|t| self.is(t, "(")) =>
+            {
+                let value = &self.source[tokens[start].start..tokens[open - 1].end];
+                self.compared(part, format!(")|minerva_at({value})"));
+            }
+            Some(start) => {
+                self.insert(tokens[start].start, RANK_OPEN, "((");
+                self.insert(tokens[open - 1].end, RANK_INDEXED, ")|minerva_indexed)");
+                if !self.is_plain(part) {
+                    self.compared(part, COMPARED);
+                }
+            }
+            None if !self.is_plain(part) => self.compared(part, COMPARED),
+            None => {}
+        }
+    }
+
+    /// Where values are looked up: in subscripts, as keys of dicts, and by `loop.changed`.
     fn lookups(&mut self, tokens: &[Token], open: usize, closing: &[usize]) {
         let close = closing[open];
         let behind_value = open > 0 && self.ends_a_value(&tokens[open - 1]);
         let inside = self.operands(tokens, open + 1, close, closing);
         match self.text(&tokens[open]) {
-            "[" if behind_value => {
-                let content = &tokens[open + 1..close];
-                let is_slice = inside.iter().any(|x| x.1 < close && self.is(&tokens[x.1], ":"));
-                let is_name = content.len() == 1 && content[0].kind == Kind::Str;
-                if let (false, Some(start)) = (is_name, self.start_of_value(tokens, open, closing))
-                {
-                    self.insert(tokens[start].start, RANK_OPEN, "((");
-                    self.insert(tokens[open - 1].end, RANK_INDEXED, ")|minerva_indexed)");
-                }
-                if !is_slice && !self.is_plain(content) {
-                    self.compared(content, COMPARED);
-                }
-            }
+            "[" if behind_value => self.subscript(tokens, open, &inside, closing),
             "{" => {
                 for (from, to, _) in inside {
                     let is_key = to < close && self.is(&tokens[to], ":");
@@ -643,7 +675,7 @@ impl Scanner<'_> {
     fn apply(mut self) -> String {
         self.insertions.sort_by_key(|x| (x.at, x.rank));
         let mut edits: Vec<(usize, usize, &str)> =
-            self.insertions.iter().map(|x| (x.at, x.at, x.text)).collect();
+            self.insertions.iter().map(|x| (x.at, x.at, x.text.as_ref())).collect();
         edits.extend(self.replacements.iter().map(|x| (x.0, x.1, x.2.as_str())));
         edits.sort_by_key(|x| x.0); // stable: insertions at one place keep their order
         let mut out = String::with_capacity(self.source.len() + edits.len() * 16);
@@ -721,35 +753,27 @@ mod tests {
             assert_eq!(prepared(source), source);
         }
         for (source, expected) in [
-            ("{{ a == b|length }}", "{{ (a)|minerva_compared == (b|length)|minerva_compared }}"),
+            ("{{ a == b|length }}", "{{ a == (b|length)|minerva_compared }}"),
             (
                 "{% if not a.b != c is none or d %}",
-                "{% if not (a.b)|minerva_compared != (c is none)|minerva_compared or d %}",
+                "{% if not a.b != (c is none)|minerva_compared or d %}",
             ),
             (
                 "{{ x if a not in b else y }}",
                 "{{ x if (a)|minerva_compared not in (b)|minerva_searched else y }}",
             ),
-            ("{{ 1 < a <= b }}", "{{ 1 < (a)|minerva_compared <= (b)|minerva_compared }}"),
-            ("{{ f(x=a > b) }}", "{{ f(x=(a)|minerva_compared > (b)|minerva_compared) }}"),
-            (
-                "{{ a['x'][b - 1].c }}",
-                "{{ ((a['x'])|minerva_indexed)[(b - 1)|minerva_compared].c }}",
-            ),
+            ("{{ 1 < a <= b }}", "{{ 1 < a <= (b)|minerva_compared }}"),
+            ("{{ f(x=a > b) }}", "{{ f(x=a > (b)|minerva_compared) }}"),
+            ("{{ a['x'][b - 1].c }}", "{{ a['x'][(b - 1)|minerva_at(a['x'])].c }}"),
             ("{{ x|f(a.b(c)[1:][0]) }}", {
                 "{{ x|f(((((a.b(c))|minerva_indexed)[1:])|minerva_indexed)[0]) }}"
             }),
-            ("{{ not [a][0] }}", "{{ not ((([a]|minerva_bounded))|minerva_indexed)[0] }}"),
-            (
-                "{{ 'a'[b == c] }}",
-                "{{ 'a'[((b)|minerva_compared == (c)|minerva_compared)|minerva_compared] }}",
-            ),
+            ("{{ a[1:b] + c[:-1] }}", "{{ a[(1)|minerva_at(a):b] + c[:(-1)|minerva_at(c)] }}"),
+            ("{{ not [a][0] }}", "{{ not ([a]|minerva_bounded)[(0)|minerva_at([a])] }}"),
+            ("{{ 'a'[b == c] }}", "{{ 'a'[(b == (c)|minerva_compared)|minerva_compared] }}"),
             ("{{ {a: 1} }}", "{{ ({(a)|minerva_compared: 1}|minerva_bounded) }}"),
             ("{{ loop.changed(a, 1) }}", "{{ loop.changed((a)|minerva_compared, 1) }}"),
-            (
-                "{% macro f(a, b=c == d) %}",
-                "{% macro f(a, b=(c)|minerva_compared == (d)|minerva_compared) %}",
-            ),
+            ("{% macro f(a, b=c == d) %}", "{% macro f(a, b=c == (d)|minerva_compared) %}"),
         ] {
             assert_eq!(prepared(source), expected);
         }

@@ -170,6 +170,14 @@ pub fn searched(state: &State, value: Value) -> Result<Value, Error> {
     Ok(value)
 }
 
+/// The key itself, paid for as one of this value.
+pub fn at(state: &State, key: Value, value: &Value) -> Result<Value, Error> {
+    if value.as_str().is_some() {
+        pay_for_walks(state, value, 1)?;
+    }
+    compared(state, key)
+}
+
 /// The value itself, paid for as a text of which characters are counted.
 pub fn indexed(state: &State, value: Value) -> Result<Value, Error> {
     if value.as_str().is_some() {

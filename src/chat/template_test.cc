@@ -231,14 +231,17 @@ TEST(Template, ComparingLargeValuesRunsOutOfFuel) {
            texts + often("{% if a|int(0) %}{% endif %}"),
            texts + often("{% if a|first %}{% endif %}"),
            texts + often("{% if 'y' in a %}{% endif %}"),
+           texts + often("{% if a is lower %}{% endif %}"),
+           texts + often("{% if a is sameas(b) %}{% endif %}"),
        }) {
     EXPECT_THAT(refusal(bomb), HasSubstr("units of work")) << bomb;
   }
   EXPECT_EQ(text_of("{% set x = [1, [2, 'a']] %}{{ x == [1, [2, 'a']] }}{{ x[1] in x }}"
                     "{{ 'b' not in x[1] }}{{ {'k': 'v'}[('k')] }}{{ [3, 1, 2]|sort }}"
                     "{{ [1, 2, 1]|unique|list }}{{ [x, x].count(x) }}{{ x is eq x }}"
-                    "{{ {'a': 1} == {'a': 1.0} }}{{ 1 < 2 < 3 }}"),
-            "TrueTrueTruev[1, 2, 3][1, 2]2TrueTrueTrue");
+                    "{{ {'a': 1} == {'a': 1.0} }}{{ 1 < 2 < 3 }}{{ 'a b1' is lower }}"
+                    "{{ '12' is upper }}{{ 'abc'[1:][0] }}{{ x[1][1][0] }}"),
+            "TrueTrueTruev[1, 2, 3][1, 2]2TrueTrueTrueTrueFalseba");
 }
 
 TEST(Template, BombsAreStoppedByOtherLimits) {
