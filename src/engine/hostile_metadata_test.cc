@@ -1,0 +1,75 @@
+// Tiny files of every dense architecture whose metadata lies: every key in turn is missing, has
+// another type, or a value that cannot be. A file is refused with words, or it runs; nothing crashes.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "engine/decoder.h"
+#include "formats/gguf.h"
+#include "support/all_logits.h"
+#include "support/tiny_arch.h"
+
+namespace minerva::engine {
+namespace {
+
+using test::GgufWriter;
+using Lie = std::function<void(GgufWriter&, const std::string&)>;
+
+std::vector<Lie> lies() {
+  std::vector<Lie> out;
+  out.emplace_back([](GgufWriter&, const std::string&) {});  // missing
+  for (const std::uint32_t value : {0U, 1U, 3U, 7U, 0x7fffffffU, 0xffffffffU}) {
+    out.emplace_back([=](GgufWriter& w, const std::string& key) { w.add_u32(key, value); });
+  }
+  out.emplace_back([](GgufWriter& w, const std::string& key) { w.add_i64(key, -1); });
+  for (const float value : {0.0F, -1.0F, 1e-38F, 1e38F, std::numeric_limits<float>::quiet_NaN(),
+                            std::numeric_limits<float>::infinity()}) {
+    out.emplace_back([=](GgufWriter& w, const std::string& key) { w.add_f32(key, value); });
+  }
+  out.emplace_back([](GgufWriter& w, const std::string& key) { w.add_bool(key, true); });
+  out.emplace_back([](GgufWriter& w, const std::string& key) { w.add_string(key, "linear"); });
+  out.emplace_back([](GgufWriter& w, const std::string& key) {
+    w.add_u32s(key, std::array<std::uint32_t, 2>{1, 0});
+  });
+  return out;
+}
+
+class HostileMetadata : public testing::TestWithParam<std::string> {};
+
+TEST_P(HostileMetadata, IsRefusedOrRuns) {
+  const GgufWriter honest = test::tiny_arch(GetParam(), formats::DType::F32);
+  std::vector<std::string> keys;
+  for (const auto& entry : formats::GgufFile::parse(honest.bytes()).value()->metadata()) {
+    keys.emplace_back(entry.key);
+  }
+  ComputePool pool(1);
+  std::size_t number = 0;
+  for (const std::string& key : keys) {
+    for (const Lie& lie : lies()) {
+      SCOPED_TRACE(key + ", lie " + std::to_string(number++ % lies().size()));
+      GgufWriter writer = honest;
+      writer.remove(key);
+      lie(writer, key);
+      const auto file = formats::GgufFile::parse(writer.bytes());
+      if (!file) continue;  // the parser's own tests are about this
+      const auto model = Model::load(*file, Numerics::F32, pool);
+      if (!model) {
+        EXPECT_FALSE(model.error().message.empty());
+        continue;
+      }
+      const std::array<TokenId, 3> tokens = {1, 2, 3};
+      EXPECT_EQ(all_logits(*model, tokens, 2, 64).size(), 3U);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, HostileMetadata, testing::ValuesIn(test::tiny_arch_names()),
+                         [](const auto& tested) { return tested.param; });
+
+}  // namespace
+}  // namespace minerva::engine
