@@ -30,6 +30,8 @@ struct ModelSpec {
   // empty.
   std::string gguf_architecture;
   std::string folder_objection;
+  // The folder brings code of its own that nobody has allowed: why engines in Python must not see it.
+  std::string own_code;
   std::string path;   // weights: a GGUF file, its first shard, or a model folder
   bool sees = false;  // it takes images, given an engine that does
   std::optional<std::string> mmproj_path;

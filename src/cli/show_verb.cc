@@ -66,6 +66,7 @@ wire::Json verdict(const models::ModelEntry& entry) {
   out["mmproj"] = entry.mmproj_path.empty() ? wire::Json() : wire::Json(entry.mmproj_path);
   out["adapters"] = entry.adapter_paths;
   out["evidence"] = entry.evidence;
+  out["own_code"] = entry.own_code.empty() ? wire::Json() : wire::Json(entry.own_code);
   out["problem"] = entry.problem.empty() ? wire::Json() : wire::Json(entry.problem);
   return out;
 }
@@ -198,6 +199,7 @@ Result<void> show_model(const Context& context, const ShowOptions& options) {
       summary.unsupported.push_back(file.error().message);
     }
   }
+  if (!entry.own_code.empty()) summary.warnings.push_back(entry.own_code);
   if (objection) summary.unsupported.insert(summary.unsupported.begin(), *objection);
   const auto vocabulary = models::load_vocabulary(entry.path);
   if (!vocabulary) summary.unsupported.push_back(vocabulary.error().message);

@@ -148,7 +148,7 @@ Result<void> check_code(const ModelFolder& folder, std::span<const std::string> 
   MINERVA_ASSIGN(const CodeScan scan, scan_code(folder));
   if (scan.found.empty() || std::ranges::find(allow_code, scan.hash) != allow_code.end()) return {};
   return fail(ErrorCode::InvalidModel,
-              fmt::format("{}: it brings code of its own ({}), which an engine would run; if you "
+              fmt::format("{}: it brings code of its own ({}), which engines in Python would run; if you "
                           "trust it, write allow_code = [\"{}\"] into config.toml",
                           folder.path(), scan.found, scan.hash));
 }

@@ -1,6 +1,6 @@
 // Whether a model folder brings code of its own. Python engines run what a model's configuration
 // tells them to, so a folder that could is refused before any of them sees it, unless the user has
-// allowed exactly these files.
+// allowed exactly these files. Our own engine runs no code of a model's.
 #pragma once
 
 #include <span>

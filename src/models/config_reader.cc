@@ -37,11 +37,13 @@ std::unexpected<Error> ConfigReader::refuse(std::string_view key, std::string_vi
 
 Result<std::uint32_t> ConfigReader::count(std::string_view key) const {
   const Json* value = find(key);
-  if (value == nullptr || !value->is_number_unsigned() || value->get<std::uint64_t>() == 0 ||
-      value->get<std::uint64_t>() > kCountMax) {
+  // A default that we set has a sign; what the parser read without one has none.
+  const bool counts = value != nullptr && value->is_number_integer() &&
+                      (value->is_number_unsigned() || value->get<std::int64_t>() > 0);
+  const std::uint64_t number = counts ? value->get<std::uint64_t>() : 0;
+  if (number == 0 || number > kCountMax)
     return refuse(key, fmt::format("must be a whole number from 1 to {}", kCountMax));
-  }
-  return static_cast<std::uint32_t>(value->get<std::uint64_t>());
+  return static_cast<std::uint32_t>(number);
 }
 
 Result<std::uint32_t> ConfigReader::count_or(std::string_view key, std::uint32_t otherwise) const {

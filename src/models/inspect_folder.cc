@@ -139,6 +139,10 @@ Result<void> judge_quantization(ModelEntry& entry, const ModelFolder& folder, co
     entry.evidence.push_back(fmt::format("its weights are quantised by {}", method));
     return {};
   }
+  if (method == "mxfp4") {
+    entry.evidence.emplace_back("its experts are quantised by mxfp4");
+    return {};
+  }
   if (!method.empty()) {
     return fail(ErrorCode::InvalidModel,
                 fmt::format("{}: its weights are quantised by {}, which no engine here reads; use "
@@ -255,7 +259,9 @@ Result<void> judge(ModelEntry& entry, const ModelFolder& folder,
                             folder.path(), escape_controls(*pickle)));
   }
   MINERVA_TRY(judge_safetensors(entry, folder, config));
-  return check_code(folder, allow_code);
+  const auto checked = check_code(folder, allow_code);
+  if (!checked) entry.own_code = checked.error().message;
+  return {};
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ backend::ModelSpec spec_of(const ModelEntry& entry) {
   spec.architecture = entry.architecture;
   spec.gguf_architecture = entry.gguf_architecture;
   spec.folder_objection = entry.folder_objection;
+  spec.own_code = entry.own_code;
   spec.path = entry.path;
   spec.sees = entry.sees;
   if (!entry.mmproj_path.empty()) spec.mmproj_path = entry.mmproj_path;

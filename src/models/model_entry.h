@@ -30,7 +30,7 @@ struct ModelEntry {
   std::string source;        // where it was found: "models folder", "ollama", …
   std::string architecture;  // empty when unknown
   // Of a folder: ModelSpec's fields of these names.
-  std::string gguf_architecture, folder_objection;
+  std::string gguf_architecture, folder_objection, own_code;
   std::string weight_type;           // that most bytes have: "Q4_1", "BF16", "4-bit"; may be empty
   std::uint64_t context_length = 0;  // the model's own; 0 when unknown
   // Bytes of keys and values a token takes in f16, all layers together; 0 when unknown.

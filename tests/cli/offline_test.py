@@ -187,13 +187,13 @@ class ModelsTest(ProgramTest):
         header = b'{"w":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
         weights = len(header).to_bytes(8, "little") + header + bytes(4)
         (folder / "model.safetensors").write_bytes(weights)
-        done = home.run("show", "coded")
-        self.assertIn(b"safetensors", done.stdout)
-        error = self.failure(done)
-        self.assertIn("auto_map", error)
-        allowed = error.split('"')[1]
+        shown = home.json("show", "coded", "--json")
+        self.assertEqual(shown["format"], "safetensors")
+        self.assertIn("auto_map", shown["own_code"])
+        self.assertIn(b"auto_map", home.run("show", "coded").stdout)
+        allowed = shown["own_code"].split('"')[1]
         self.assertEqual(
-            home.json("show", folder, "--allow-code", allowed, "--json")["problem"], None)
+            home.json("show", folder, "--allow-code", allowed, "--json")["own_code"], None)
         page = home.folder / "page.gguf"
         page.write_text("<!DOCTYPE html><html>404</html>")
         self.assertIn("a web page", self.failure(home.run("show", page)))

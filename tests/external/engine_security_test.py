@@ -298,6 +298,11 @@ class ModelsWithCode(program.ProgramTest):
                     {"role": "user", "content": "a"}])
                 self.assertGreaterEqual(status, 400, answer)
         load(server, "plain", "mlx")  # the same folder without code runs
+        # Our own engine runs the weights, and the code of nobody.
+        load(server, "auto_map", "native")
+        status, answer = server.post(CHAT, model="auto_map", backend="native", max_tokens=1,
+                                     messages=[{"role": "user", "content": "a"}])
+        self.assertEqual(status, 200, answer)
         self.assertFalse(canary.exists())
 
 

@@ -134,6 +134,7 @@ std::optional<std::string> mlx_objection(const ModelSpec& spec) {
     return fmt::format("reads MLX and Hugging Face folders, and this model is {}",
                        to_string(spec.format));
   }
+  if (!spec.own_code.empty()) return spec.own_code;
   if (spec.mmproj_path || !spec.adapter_paths.empty()) {
     return "takes neither a vision projector nor adapters here";
   }
