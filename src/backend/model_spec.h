@@ -30,7 +30,7 @@ struct ModelSpec {
   // empty.
   std::string gguf_architecture;
   std::string folder_objection;
-  // The folder brings code of its own that nobody has allowed: why engines in Python must not see it.
+  // Why engines in Python must not see the folder: it brings code that nobody has allowed.
   std::string own_code;
   std::string path;   // weights: a GGUF file, its first shard, or a model folder
   bool sees = false;  // it takes images, given an engine that does

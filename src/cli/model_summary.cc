@@ -8,6 +8,7 @@
 #include "backend/native/native_kind.h"
 #include "base/log.h"
 #include "base/system.h"
+#include "engine/model.h"
 #include "engine/model_config.h"
 #include "models/folder_model.h"
 
@@ -27,6 +28,8 @@ void add_engine_view(const formats::GgufFile& file, const backend::ModelSpec& sp
     summary.unsupported.push_back(config.error().message);
     return;
   }
+  if (const auto checked = engine::Model::check(file); !checked)
+    summary.unsupported.push_back(checked.error().message);
   summary.context.trained = config->trained_context;
   const std::uint64_t kv_bytes =
       settings.kv_memory != 0 ? settings.kv_memory : memory_info().available_bytes / 2;

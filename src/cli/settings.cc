@@ -53,8 +53,8 @@ const std::vector<Setting>& table() {
        .flag = "--allow-code",
        .value = "HASH",
        .field = &Settings::allow_code,
-       .doc = "Hashes of model folders whose own code engines in Python may run; the error that refuses "
-              "one says its hash.",
+       .doc = "Hashes of model folders whose own code engines in Python may run; the error that "
+              "refuses one says its hash.",
        .default_words = "none"},
       {.name = "backend",
        .flag = "--backend",

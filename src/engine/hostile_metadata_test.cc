@@ -1,5 +1,5 @@
 // Tiny files of every dense architecture whose metadata lies: every key in turn is missing, has
-// another type, or a value that cannot be. A file is refused with words, or it runs; nothing crashes.
+// another type, or a value that cannot be. A file is refused with words, or it runs; no crash.
 #include <gtest/gtest.h>
 
 #include <array>

@@ -115,6 +115,20 @@ Result<void> Model::request_feed_forward(WeightLoader& loader, std::size_t i, co
   return loader.linear(p + "ffn_up", ff, c.width, to.up);
 }
 
+Result<void> Model::check(const GgufFile& file) {
+  Model model;
+  MINERVA_ASSIGN(model.config_, read_config(file));
+  WeightLoader loader(file, model.config_);
+  return model.ask(loader);
+}
+
+// For every tensor of the file, and none may be left.
+Result<void> Model::ask(WeightLoader& loader) {
+  MINERVA_ASSIGN(embedding_, loader.find("token_embd.weight", config_.vocabulary, config_.width));
+  MINERVA_TRY(request(loader));
+  return loader.refuse_unused();
+}
+
 std::uint64_t Model::packed_bytes(const GgufFile& file, Numerics numerics) {
   Model model;
   auto config = read_config(file);
@@ -131,11 +145,8 @@ Result<std::shared_ptr<const Model>> Model::load(std::shared_ptr<const GgufFile>
                                                  const Progress& progress) {
   std::shared_ptr<Model> model(new Model());
   MINERVA_ASSIGN(model->config_, read_config(*file));
-  const ModelConfig& c = model->config_;
-  WeightLoader loader(*file, c);
-  MINERVA_ASSIGN(model->embedding_, loader.find("token_embd.weight", c.vocabulary, c.width));
-  MINERVA_TRY(model->request(loader));
-  MINERVA_TRY(loader.refuse_unused());
+  WeightLoader loader(*file, model->config_);
+  MINERVA_TRY(model->ask(loader));
   MINERVA_ASSIGN(model->weight_bytes_, loader.pack_all(numerics, pool, progress));
   if (!file->intact()) {
     return fail(ErrorCode::InvalidModel, file->path() + " was cut short while it was read");

@@ -28,6 +28,9 @@ class Model {
                                                    Numerics numerics, ComputePool& pool,
                                                    const Progress& progress = {});
 
+  // What load() would refuse by the file's header alone.
+  static Result<void> check(const formats::GgufFile& file);
+
   // What weight_bytes() will be, by the file's header alone.
   static std::uint64_t packed_bytes(const formats::GgufFile& file, Numerics numerics);
 
@@ -50,6 +53,7 @@ class Model {
 
  private:
   Model() = default;
+  Result<void> ask(WeightLoader& loader);
   // Asks for every tensor of config_'s graph.
   Result<void> request(WeightLoader& loader);
   Result<void> request_layer(WeightLoader& loader, std::size_t i);

@@ -147,10 +147,11 @@ Result<CodeScan> scan_code(const ModelFolder& folder) {
 Result<void> check_code(const ModelFolder& folder, std::span<const std::string> allow_code) {
   MINERVA_ASSIGN(const CodeScan scan, scan_code(folder));
   if (scan.found.empty() || std::ranges::find(allow_code, scan.hash) != allow_code.end()) return {};
-  return fail(ErrorCode::InvalidModel,
-              fmt::format("{}: it brings code of its own ({}), which engines in Python would run; if you "
-                          "trust it, write allow_code = [\"{}\"] into config.toml",
-                          folder.path(), scan.found, scan.hash));
+  return fail(
+      ErrorCode::InvalidModel,
+      fmt::format("{}: it brings code of its own ({}), which engines in Python would run; if you "
+                  "trust it, write allow_code = [\"{}\"] into config.toml",
+                  folder.path(), scan.found, scan.hash));
 }
 
 }  // namespace minerva::models

@@ -253,9 +253,9 @@ TEST_F(SourcesTest, AFolderThatChangesIsJudgedAgain) {
   const ModelStore models = store();
   EXPECT_EQ(models.resolve("smol", false)->problem, "");
   write_text(at("own") + "/smol/evil.py", "x");
-  EXPECT_TRUE(models.resolve("smol", false).error().message.contains("evil.py"));
+  EXPECT_TRUE(models.resolve("smol", false)->own_code.contains("evil.py"));
   fs::remove(at("own") + "/smol/evil.py");
-  EXPECT_TRUE(models.resolve("smol", false));
+  EXPECT_EQ(models.resolve("smol", false)->own_code, "");
   fs::remove(at("own") + "/smol/model.safetensors");
   EXPECT_FALSE(models.resolve("smol", false));
   fs::remove_all(at("own") + "/smol");
@@ -274,7 +274,7 @@ TEST_F(SourcesTest, FoldersAreResolvablePaths) {
   write_text(at("elsewhere") + "/smol/evil.py", "x");
   const auto seen = models.look_up(at("elsewhere") + "/smol", true);
   ASSERT_TRUE(seen);
-  EXPECT_TRUE(seen->problem.contains("evil.py"));
+  EXPECT_TRUE(seen->own_code.contains("evil.py"));
   EXPECT_EQ(seen->architecture, "llama") << "the verdict tells the rest all the same";
 }
 

@@ -63,6 +63,9 @@ TEST_F(InspectFolder, MlxNotQuantisedByItsWeights) {
 }
 
 TEST_F(InspectFolder, GptqAndAwqAreNamedAndOthersRefused) {
+  write_config(R"("quantization_config":{"quant_method":"mxfp4"})");
+  EXPECT_EQ(look().format, ModelFormat::Safetensors);
+  EXPECT_EQ(look().problem, "");
   for (const std::string method : {"gptq", "awq"}) {
     write_config(R"("quantization_config":{"quant_method":")" + method + "\"}");
     EXPECT_EQ(look().format, ModelFormat::Gptq) << method;

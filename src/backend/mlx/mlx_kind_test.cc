@@ -58,6 +58,9 @@ TEST_F(MlxKindTest, TakesFoldersThatItReads) {
   spec_.format = ModelFormat::Mlx;
   spec_.adapter_paths = {"/a"};
   EXPECT_TRUE(mlx_objection(spec_));
+  spec_.adapter_paths.clear();
+  spec_.own_code = "it brings code";
+  EXPECT_EQ(mlx_objection(spec_), "it brings code");
 }
 
 TEST_F(MlxKindTest, TheCommandLineIsExactlyThis) {
