@@ -122,6 +122,16 @@ TEST_F(InspectFolder, ShardsByTheIndex) {
   expect_problem("is not the name of a .safetensors file beside it");
 }
 
+TEST_F(InspectFolder, TheSameWeightsUnderAnotherNameAreNoPart) {
+  write_hf_folder(model());
+  const ModelEntry alone = look();
+  write_bytes(model() / "consolidated.safetensors", test::small_safetensors());
+  EXPECT_EQ(look().problem, "");
+  EXPECT_EQ(look().size_bytes, alone.size_bytes);
+  fs::rename(model() / "model.safetensors", model() / "weights.safetensors");
+  EXPECT_EQ(look().size_bytes, 2 * alone.size_bytes);
+}
+
 TEST_F(InspectFolder, WeightsThatAreNotWhole) {
   write_hf_folder(model());
   auto bytes = test::small_safetensors();
