@@ -82,6 +82,24 @@ GLM_LITE = config_of(
     routed_scaling_factor=1.8, topk_method="noaux_tc", n_group=1, topk_group=1,
     first_k_dense_replace=1, norm_topk_prob=True)
 
+FULL = dict(rope_type="proportional", partial_rotary_factor=0.25, rope_theta=50_000.0)
+LOCAL = dict(rope_type="default", rope_theta=1_000.0)
+GEMMA4 = config_of(
+    "Gemma4ForCausalLM", "gemma4_text", num_hidden_layers=4, intermediate_size=32, rms_norm_eps=1e-6,
+    num_attention_heads=2, num_key_value_heads=1, head_dim=16, global_head_dim=32,
+    tie_word_embeddings=True, hidden_activation="gelu_pytorch_tanh", sliding_window=12,
+    layer_types=["sliding_attention", "full_attention"] * 2, final_logit_softcapping=30.0,
+    rope_parameters=dict(full_attention=FULL, sliding_attention=LOCAL), rope_theta=None,
+    moe_intermediate_size=None, vocab_size_per_layer_input=75, hidden_act=None)
+# The small models', whose last layers keep nothing; the large one's; the MoE's.
+GEMMA4_E = GEMMA4 | dict(hidden_size_per_layer_input=16, num_kv_shared_layers=2,
+                         use_double_wide_mlp=True)
+GEMMA4_MOE = GEMMA4 | dict(
+    num_hidden_layers=2, layer_types=["sliding_attention", "full_attention"],
+    hidden_size_per_layer_input=0, attention_k_eq_v=True, num_global_key_value_heads=2,
+    num_key_value_heads=1, enable_moe_block=True, num_experts=5, top_k_experts=2,
+    moe_intermediate_size=24)
+
 # name: (config, tokens, traits). 280 tokens are more than one attention range of 256.
 CASES = {
     "olmoe": (OLMOE, 64, {
@@ -120,6 +138,20 @@ CASES = {
         "groups": change(n_group=1, topk_group=1), "groups used": change(topk_group=3),
         "weights that add up": change(norm_topk_prob=False),
         "pairs of neighbours": change(rope_interleave=False)}),
+    "gemma4": (GEMMA4_E, 64, {
+        "window": change(sliding_window=10_000), "window by one": change(sliding_window=13),
+        "layers' inputs": zero("per_layer_projection.weight"),
+        "inputs' table": zero("embed_tokens_per_layer"),
+        "layers' scales": ones("layer_scalar"), "logit cap": change(final_logit_softcapping=40.0),
+        "part of the pairs": change(rope_parameters=dict(
+            full_attention=FULL | dict(partial_rotary_factor=1.0), sliding_attention=LOCAL)),
+        "local base": change(rope_parameters=dict(
+            full_attention=FULL, sliding_attention=LOCAL | dict(rope_theta=50_000.0)))}),
+    "gemma4_moe": (GEMMA4_MOE, 64, {
+        "experts": zero("experts.down_proj"), "dense part": zero("mlp.down_proj"),
+        "router's scale": ones("router.scale"), "experts' scales": ones("per_expert_scale"),
+        "norm of the experts' input": ones("pre_feedforward_layernorm_2"),
+        "layers' scales": ones("layer_scalar")}),
     "glm4_moe_lite": (GLM_LITE, 64, {
         "bias of the choice": zero("e_score_correction_bias"),
         "weights' scale": change(routed_scaling_factor=1.0)}),
@@ -128,7 +160,7 @@ CASES = {
 
 def gain_of(name):
     for part, gain in {"embed": 4.0, "gate.weight": 2.0, "wg.weight": 2.0, "router.weight": 2.0,
-                       "lm_head": 1.5}.items():
+                       "router.proj": 10.0, "lm_head": 1.5}.items():
         if part in name:
             return gain
     return 1.0
@@ -137,14 +169,14 @@ def gain_of(name):
 def seeded_weights(model, rng):
     """{name: tensor} of every parameter and of the routers' biases, exact in BF16."""
     weights = {}
-    buffers = {k: v for k, v in model.named_buffers() if "e_score" in k}
+    buffers = {k: v for k, v in model.named_buffers() if "e_score" in k or "layer_scalar" in k}
     for name, value in list(model.named_parameters()) + list(buffers.items()):
         shape = tuple(value.shape)
         if "e_score" in name:  # among scores from 0 to 1
             values = 0.2 * rng.standard_normal(shape)
         elif "bias" in name:
             values = 0.4 * rng.standard_normal(shape)
-        elif "norm" in name:
+        elif "norm" in name or name.endswith(("scale", "scalar")):
             values = 1 + 0.3 * rng.standard_normal(shape)
         else:
             values = gain_of(name) / np.sqrt(shape[-1]) * rng.standard_normal(shape)
@@ -173,6 +205,9 @@ def published(config, weights):
     model_type = config["model_type"]
     out = {}
     for name, value in weights.items():
+        if "gemma4" in model_type:
+            out[name] = value
+            continue
         if "granite" in model_type:
             name = name.replace("experts.gate_up_proj", "input_linear.weight")
             name = name.replace("experts.down_proj", "output_linear.weight")
@@ -202,6 +237,9 @@ def gap_behind(values, used):
 
 def ranks_of(router, config, x):
     """What the router ranks, and how large a difference of logits is there."""
+    if config["model_type"] == "gemma4_text":
+        x = router.norm(x) * router.scale * router.scalar_root_size
+        return torch.nn.functional.linear(x, router.proj.weight), 1.0
     weight = router.wg.weight if hasattr(router, "wg") else router.weight
     logits = torch.nn.functional.linear(x, weight)
     if config["model_type"] == "deepseek_v2" and (config.get("n_group") or 1) > 1:
@@ -216,7 +254,8 @@ def ranks_of(router, config, x):
 def smallest_gap(config, weights, tokens):
     """Between the last expert chosen and the first that is not, over tokens and layers; and the
     same of groups."""
-    used = config.get("num_experts_per_tok") or config.get("moe_k") or config["moe_topk"][0]
+    used = (config.get("num_experts_per_tok") or config.get("moe_k") or
+            config.get("top_k_experts") or config["moe_topk"][0])
     groups = config.get("n_group") or 1
     gaps = []
 
@@ -234,7 +273,8 @@ def smallest_gap(config, weights, tokens):
 
     model = build(config)
     for name, module in model.named_modules():
-        if name.endswith(("mlp.gate", "block_sparse_moe.router")):
+        if name.endswith(("mlp.gate", "block_sparse_moe.router")) or (
+                "gemma4" in config["model_type"] and name.endswith("router")):
             module.register_forward_hook(look)
     logits_of(model, weights, tokens)
     if not gaps:
@@ -259,7 +299,8 @@ def make_case(root, name, config, count, traits):
         rng = np.random.default_rng(2000 + seed)
         weights = seeded_weights(build(config), rng)
         tokens = rng.integers(0, config["vocab_size"], count).astype(np.int32)
-        gap = smallest_gap(config, weights, tokens)
+        dense = config["model_type"] == "gemma4_text" and not config.get("enable_moe_block")
+        gap = float("inf") if dense else smallest_gap(config, weights, tokens)
         if gap < GAP:
             continue
         logits = logits_of(build(config), weights, tokens)

@@ -148,6 +148,11 @@ TEST(Architectures, RefuseAFileThatLacksAPart) {
       {"nemotron", "ffn_norm.bias"},
       {"exaone4", "post_ffw_norm.weight"},
       {"hunyuan_dense", "attn_q_norm.weight"},
+      {"gemma4", "post_norm.weight"},
+      {"gemma4", "layer_token_embd.weight"},
+      {"gemma4", "0.attn_v.weight"},
+      {"gemma4_moe", "down_exps.scale"},
+      {"gemma4_moe", "pre_ffw_norm_2.weight"},
   };
   ComputePool pool(1);
   for (const auto& [name, left_out] : cases) {

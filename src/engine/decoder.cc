@@ -32,7 +32,12 @@ Decoder::~Decoder() = default;
 
 std::uint64_t Decoder::work_bytes(const ModelConfig& config, Limits limits) {
   const std::uint64_t heads = config.heads * config.head_dim;
-  const std::uint64_t kv = config.kv_heads * config.head_dim;
+  const std::uint64_t kv = widest_kv(config);
+  // Each layer's part of a token's inputs, made of as many, and what one layer makes of its own.
+  const std::uint64_t inputs =
+      config.layer_input_width == 0
+          ? 0
+          : config.width + (config.layers.size() + 2) * config.layer_input_width;
   // The buffers of Scratch and Rows. What is quantised may be so in two ways, each a byte and its
   // share of a scale and a sum.
   const std::uint64_t floats = 4 * config.width + 3 * heads + 2 * kv + 4 * config.ff_width;
@@ -42,7 +47,7 @@ std::uint64_t Decoder::work_bytes(const ModelConfig& config, Limits limits) {
                   : 2 * l.query_rank + config.head_dim +
                         config.heads * (l.plain + config.ropes[0].n_rot + l.value_dim);
   const std::uint64_t codes = 3 * (config.width + heads + config.ff_width);
-  return limits.tokens * ((floats + latents) * sizeof(float) + codes) +
+  return limits.tokens * ((floats + latents + inputs) * sizeof(float) + codes) +
          limits.logits * std::uint64_t{config.vocabulary} * sizeof(float) +
          ExpertFeedForward::work_bytes(config, limits.tokens);
 }
@@ -128,6 +133,7 @@ void Decoder::embed(unsigned thread) {
     }
   }
   rows_barrier();
+  if (c.layer_input_width != 0) make_layer_inputs(thread);
 }
 
 void Decoder::normalize(const Norm& norm, const float* x, std::size_t n, float* out) const {
@@ -155,7 +161,7 @@ void Decoder::multiply(const ActivationBuffer& in, const Linear& w, std::size_t 
 }
 
 void Decoder::add_branches(unsigned thread, std::initializer_list<Branch> branches,
-                           const Norm* next_norm) {
+                           const Norm* next_norm, float scale) {
   const ModelConfig& c = model_->config();
   Rows& r = rows(thread);
   const Share mine = rows_of(s_->tokens.size(), thread);
@@ -176,6 +182,7 @@ void Decoder::add_branches(unsigned thread, std::initializer_list<Branch> branch
       }
       k_.add(x, added, c.width, x);
     }
+    if (scale != 1) k_.scale(x, scale, c.width, x);
     if (next_norm != nullptr) normalize(*next_norm, x, c.width, r.normed.row(t));
   }
   if (next_norm != nullptr) r.normed.quantize(k_, s_->tokens.size(), mine.begin, mine.end);

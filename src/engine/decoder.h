@@ -78,10 +78,16 @@ class Decoder {
   void rotate_and_store_latent(std::size_t token, std::size_t layer);
   // What a token takes from latents becomes each head's value.
   void expand_values(unsigned thread, std::size_t layer);
-  void normalize_heads(float* heads, std::size_t first, std::size_t count, const Norm& norm);
+  void normalize_heads(float* heads, std::size_t head_dim, std::size_t first, std::size_t count,
+                       const Norm& norm);
   void attend(std::size_t token, std::size_t first_head, std::size_t head_count, std::size_t layer);
   void feed_forward(unsigned thread, std::size_t layer);
+  // ff_branch = the experts' result beside it, both normed.
+  void add_experts(unsigned thread, std::size_t layer);
   void add_feed_forward(unsigned thread, std::size_t layer);
+  // Layer inputs (decoder_layer_inputs.cc): of the step's tokens, and what a layer makes of them.
+  void make_layer_inputs(unsigned thread);
+  void add_layer_input(unsigned thread, std::size_t layer, const Norm* next_norm);
   void output(unsigned thread);
 
   // A branch of a layer, and the norm of its output if the model has one.
@@ -90,8 +96,9 @@ class Decoder {
     const Norm& post_norm;
   };
   // Adds branches to the residual and leaves what the next matrices read, normed and quantised.
-  // next_norm null: nothing reads it.
-  void add_branches(unsigned thread, std::initializer_list<Branch> branches, const Norm* next_norm);
+  // next_norm null: nothing reads it. `scale` is a factor on the sum.
+  void add_branches(unsigned thread, std::initializer_list<Branch> branches, const Norm* next_norm,
+                    float scale = 1);
   // out = norm(x) of n values, or x itself where there is no norm.
   void normalize(const Norm& norm, const float* x, std::size_t n, float* out) const;
   // Panels of out = w * in + bias for the first `count` rows.

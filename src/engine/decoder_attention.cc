@@ -29,10 +29,11 @@ void Decoder::attention(unsigned thread, std::size_t layer) {
 
   const Share tokens = rows_of(count, thread);
   const Output& values = c.latent.rank != 0 ? s_->values : s_->attended;
-  r.attended.quantize(k_, count, tokens.begin, tokens.end, values.values.data(), values.stride);
+  ActivationBuffer& attended = r.attended.of(w.attention_out.weight);
+  attended.quantize(k_, count, tokens.begin, tokens.end, values.values.data(), values.stride);
   rows_barrier();
 
-  multiply(r.attended, w.attention_out, count,
+  multiply(attended, w.attention_out, count,
            share_of(w.attention_out.weight.panels(), thread, pool_.size()), s_->attention_branch);
   if (c.parallel) return;  // the feed-forward's barriers come before anybody reads the branch
   pool_.barrier();         // the branch is complete
@@ -74,19 +75,20 @@ void Decoder::normalize_whole_rows(unsigned thread, const LayerWeights& w) {
 void Decoder::look_back(unsigned thread, std::size_t layer) {
   const ModelConfig& c = model_->config();
   const std::size_t count = s_->tokens.size();
-  const std::size_t group = c.heads / c.kv_heads;
-  if (narrow() && c.kv_heads >= pool_.size()) {
+  const std::size_t kv_heads = kv_heads_of(c, layer);
+  const std::size_t group = c.heads / kv_heads;
+  if (narrow() && kv_heads >= pool_.size()) {
     // A thread that keeps to its KV heads waits for nobody between storing and reading them.
-    const Share mine = share_of(c.kv_heads, thread, pool_.size());
+    const Share mine = share_of(kv_heads, thread, pool_.size());
     for (std::size_t h = mine.begin; h < mine.end; ++h) {
       for (std::size_t t = 0; t < count; ++t) rotate_and_store(t, h, layer);
       for (std::size_t t = 0; t < count; ++t) attend(t, h * group, group, layer);
     }
     return;
   }
-  const Share stores = share_of(count * c.kv_heads, thread, pool_.size());
+  const Share stores = share_of(count * kv_heads, thread, pool_.size());
   for (std::size_t i = stores.begin; i < stores.end; ++i) {
-    rotate_and_store(i / c.kv_heads, i % c.kv_heads, layer);
+    rotate_and_store(i / kv_heads, i % kv_heads, layer);
   }
   pool_.barrier();  // every token's keys and values are in their pages
   // With few tokens and KV heads the unit of work is a single head, else a KV head's group.
@@ -98,18 +100,18 @@ void Decoder::look_back(unsigned thread, std::size_t layer) {
   }
 }
 
-void Decoder::normalize_heads(float* heads, std::size_t first, std::size_t count,
-                              const Norm& norm) {
+void Decoder::normalize_heads(float* heads, std::size_t head_dim, std::size_t first,
+                              std::size_t count, const Norm& norm) {
   const ModelConfig& c = model_->config();
   for (std::size_t h = 0; h < count; ++h) {
-    float* head = heads + h * c.head_dim;
+    float* head = heads + h * head_dim;
     const std::size_t own = c.qk_norm == QkNorm::EachHead ? first + h : 0;
-    const float* weight = norm.weight.data() + own * c.head_dim;
+    const float* weight = norm.weight.data() + own * head_dim;
     if (c.norm == NormKind::Rms) {
-      k_.rms_norm(head, weight, c.head_dim, c.norm_eps, head);
+      k_.rms_norm(head, weight, head_dim, c.norm_eps, head);
     } else {
-      const float* bias = norm.bias.empty() ? nullptr : norm.bias.data() + own * c.head_dim;
-      k_.layer_norm(head, weight, bias, c.head_dim, c.norm_eps, head);
+      const float* bias = norm.bias.empty() ? nullptr : norm.bias.data() + own * head_dim;
+      k_.layer_norm(head, weight, bias, head_dim, c.norm_eps, head);
     }
   }
 }
@@ -118,13 +120,21 @@ void Decoder::rotate_and_store(std::size_t token, std::size_t kv_head, std::size
   const ModelConfig& c = model_->config();
   const LayerWeights& w = model_->layer(layer);
   if (c.latent.rank != 0) return rotate_and_store_latent(token, layer);
-  const std::size_t group = c.heads / c.kv_heads;
-  float* q = s_->q.row(token) + kv_head * group * c.head_dim;
-  float* k = s_->k.row(token) + kv_head * c.head_dim;
+  const std::size_t head_dim = head_dim_of(c, layer);
+  const std::size_t group = c.heads / kv_heads_of(c, layer);
+  const bool own_kv = !c.layers[layer].shares_kv_of;
+  float* q = s_->q.row(token) + kv_head * group * head_dim;
+  float* k = s_->k.row(token) + kv_head * head_dim;
+  float* v = s_->v.row(token) + kv_head * head_dim;
+  if (c.value_norm && own_kv) {
+    // A layer without a matrix for values makes them of what its keys are made of.
+    const float* raw = w.v.weight.rows() == 0 ? k : v;
+    k_.rms_norm(raw, nullptr, head_dim, c.norm_eps, v);
+  }
   const bool normed = c.qk_norm == QkNorm::Head || c.qk_norm == QkNorm::EachHead;
   const auto normalize_both = [&] {
-    normalize_heads(q, kv_head * group, group, w.q_norm);
-    normalize_heads(k, kv_head, 1, w.k_norm);
+    normalize_heads(q, head_dim, kv_head * group, group, w.q_norm);
+    if (own_kv) normalize_heads(k, head_dim, kv_head, 1, w.k_norm);
   };
   if (normed && !c.qk_norm_after_rope) normalize_both();
   if (const std::size_t rope = c.layers[layer].rope; rope != kNoRope) {
@@ -132,18 +142,19 @@ void Decoder::rotate_and_store(std::size_t token, std::size_t kv_head, std::size
     const float* cos = s_->cos[rope].data() + token * pairs;
     const float* sin = s_->sin[rope].data() + token * pairs;
     const bool halves = c.ropes[rope].halves;
-    k_.rope(q, group, c.head_dim, 2 * pairs, cos, sin, halves);
-    k_.rope(k, 1, c.head_dim, 2 * pairs, cos, sin, halves);
+    k_.rope(q, group, head_dim, 2 * pairs, cos, sin, halves);
+    if (own_kv) k_.rope(k, 1, head_dim, 2 * pairs, cos, sin, halves);
   }
   if (normed && c.qk_norm_after_rope) normalize_both();
-  if (c.temperature_length != 0) k_.scale(q, s_->temperatures[token], group * c.head_dim, q);
+  if (c.temperature_length != 0) k_.scale(q, s_->temperatures[token], group * head_dim, q);
+  if (!own_kv) return;
 
   const Token& at = s_->tokens[token];
   const KvLayout& layout = kv_.layout();
   const std::size_t pages = layout.group_of(layer);
   std::uint16_t* page = kv_.writable_page(pages, at.kv->tables[pages][at.position / kPage]);
-  k_.store_kv(k, s_->v.row(token) + kv_head * c.head_dim, c.head_dim, at.position % kPage,
-              page + layout.k_offset(layer, kv_head), page + layout.v_offset(layer, kv_head));
+  k_.store_kv(k, v, head_dim, at.position % kPage, page + layout.k_offset(layer, kv_head),
+              page + layout.v_offset(layer, kv_head));
 }
 
 void Decoder::attend(std::size_t token, std::size_t first_head, std::size_t head_count,
@@ -152,7 +163,8 @@ void Decoder::attend(std::size_t token, std::size_t first_head, std::size_t head
   constexpr std::size_t kHeadsMax = 64;
   const ModelConfig& c = model_->config();
   const Token& at = s_->tokens[token];
-  const std::size_t kv_head = first_head / (c.heads / c.kv_heads);
+  const std::size_t head_dim = head_dim_of(c, layer);
+  const std::size_t kv_head = first_head / (c.heads / kv_heads_of(c, layer));
   const std::size_t group = kv_.layout().group_of(layer);
   const std::vector<PageId>& table = at.kv->tables[group];
   const std::size_t end = at.position + 1;
@@ -167,8 +179,8 @@ void Decoder::attend(std::size_t token, std::size_t first_head, std::size_t head
     std::array<float, kHeadsMax> sum;
     max.fill(-std::numeric_limits<float>::infinity());
     sum.fill(0);
-    float* acc = s_->attended.row(token) + head * c.head_dim;
-    std::fill_n(acc, heads * c.head_dim, 0.0F);
+    float* acc = s_->attended.row(token) + head * head_dim;
+    std::fill_n(acc, heads * head_dim, 0.0F);
 
     std::array<kernels::KvPage, kPagesPerRange> pages;
     for (std::size_t range = first / kRange; range * kRange < end; ++range) {
@@ -181,9 +193,9 @@ void Decoder::attend(std::size_t token, std::size_t first_head, std::size_t head
         pages[i] = {page + kv_.layout().k_offset(layer, kv_head),
                     page + kv_.layout().v_offset(layer, kv_head)};
       }
-      k_.attend({.q = s_->q.row(token) + head * c.head_dim,
+      k_.attend({.q = s_->q.row(token) + head * head_dim,
                  .heads = heads,
-                 .head_dim = c.head_dim,
+                 .head_dim = head_dim,
                  .pages = pages.data(),
                  .first = std::max(first, origin) - origin,
                  .end = std::min(end - origin, kRange),
@@ -195,15 +207,15 @@ void Decoder::attend(std::size_t token, std::size_t first_head, std::size_t head
     }
     const std::vector<float>& sinks = model_->layer(layer).sinks;
     for (std::size_t h = 0; h < heads; ++h) {
-      float* out = acc + h * c.head_dim;
+      float* out = acc + h * head_dim;
       if (!sinks.empty()) {
         // One position more, whose value is zero: merged as another range would be.
         float ranges[2] = {max[h], sinks[head + h]};
         k_.exp_sum(ranges, 2, 1);
-        k_.scale(out, ranges[0], c.head_dim, out);
+        k_.scale(out, ranges[0], head_dim, out);
         sum[h] = sum[h] * ranges[0] + ranges[1];
       }
-      k_.divide(out, sum[h], c.head_dim, out);
+      k_.divide(out, sum[h], head_dim, out);
     }
   }
 }

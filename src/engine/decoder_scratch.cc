@@ -1,5 +1,9 @@
 #include "engine/decoder_scratch.h"
 
+#include <algorithm>
+
+#include "base/check.h"
+
 namespace minerva::engine {
 namespace {
 
@@ -21,10 +25,12 @@ std::vector<const PackedWeight*> normed_readers(const Model& model) {
   auto all =
       readers(model, &LayerWeights::k, &LayerWeights::v, &LayerWeights::gate, &LayerWeights::up);
   const bool has_query_latent = model.config().latent.query_rank != 0;
+  const bool experts_apart = model.config().experts.beside_dense;
   for (std::size_t i = 0; i < model.config().layers.size(); ++i) {
     const LayerWeights& layer = model.layer(i);
     all.push_back(has_query_latent ? &layer.latent.query_down.weight : &layer.q.weight);
     if (layer.latent.down.weight.rows() != 0) all.push_back(&layer.latent.down.weight);
+    if (experts_apart) continue;
     const ExpertWeights& experts = model.layer(i).experts;
     for (const PackedWeight& w : experts.gate.matrices) all.push_back(&w);
     for (const PackedWeight& w : experts.up.matrices) all.push_back(&w);
@@ -39,12 +45,6 @@ std::size_t attention_width(const Model& model) {
   return model.config().heads * model.config().head_dim;
 }
 
-// What the matrix behind attention reads.
-std::size_t values_width(const Model& model) {
-  const LatentConfig& latent = model.config().latent;
-  return latent.rank == 0 ? attention_width(model) : model.config().heads * latent.value_dim;
-}
-
 std::vector<const PackedWeight*> query_latent_readers(const Model& model) {
   if (model.config().latent.query_rank == 0) return {};
   return readers(model, &LayerWeights::q);
@@ -54,6 +54,28 @@ std::vector<const PackedWeight*> head_readers(const Model& model, MatrixStack La
   std::vector<const PackedWeight*> all;
   for (std::size_t i = 0; i < model.config().layers.size(); ++i) {
     for (const PackedWeight& w : (model.layer(i).latent.*of).matrices) all.push_back(&w);
+  }
+  return all;
+}
+
+std::vector<const PackedWeight*> plain_readers(const Model& model) {
+  auto all = readers(model, &LayerWeights::input_gate);
+  if (model.layer_inputs().weight.rows() != 0) all.push_back(&model.layer_inputs().weight);
+  return all;
+}
+
+std::size_t beside_dense_tokens(const Model& model, std::size_t tokens) {
+  return model.config().experts.beside_dense ? tokens : 0;
+}
+
+// Of experts beside a dense part.
+std::vector<const PackedWeight*> expert_readers(const Model& model) {
+  std::vector<const PackedWeight*> all;
+  if (!model.config().experts.beside_dense) return all;
+  for (std::size_t i = 0; i < model.config().layers.size(); ++i) {
+    const ExpertWeights& experts = model.layer(i).experts;
+    for (const PackedWeight& w : experts.gate.matrices) all.push_back(&w);
+    for (const PackedWeight& w : experts.up.matrices) all.push_back(&w);
   }
   return all;
 }
@@ -73,21 +95,49 @@ struct LatentWidths {
 
 }  // namespace
 
+InputsByWidth::InputsByWidth(std::size_t tokens, std::span<const PackedWeight* const> readers) {
+  std::vector<std::size_t> widths;
+  for (const PackedWeight* reader : readers) widths.push_back(reader->cols());
+  std::ranges::sort(widths);
+  widths.erase(std::unique(widths.begin(), widths.end()), widths.end());
+  for (const std::size_t width : widths) {
+    std::vector<const PackedWeight*> own;
+    for (const PackedWeight* reader : readers) {
+      if (reader->cols() == width) own.push_back(reader);
+    }
+    inputs_.emplace_back(tokens, width, own);
+  }
+}
+
+ActivationBuffer& InputsByWidth::of(const PackedWeight& reader) {
+  for (ActivationBuffer& input : inputs_) {
+    if (input.cols() == reader.cols()) return input;
+  }
+  MINERVA_CHECK(false);
+  return inputs_.front();
+}
+
 Decoder::Rows::Rows(const Model& model, std::size_t tokens, std::size_t logits)
     : residual(tokens, model.config().width),
       normed(tokens, model.config().width, normed_readers(model)),
       query_latent(tokens, model.config().latent.query_rank, query_latent_readers(model)),
-      attended(tokens, values_width(model), readers(model, &LayerWeights::attention_out)),
-      activated(tokens, model.config().ff_width, readers(model, &LayerWeights::down)),
       final_normed(logits, model.config().width,
                    std::vector<const PackedWeight*>{&model.output().weight}),
+      attended(tokens, readers(model, &LayerWeights::attention_out)),
+      activated(tokens, readers(model, &LayerWeights::down)),
+      plain(model.config().layer_input_width == 0 ? 0 : tokens, model.config().width,
+            plain_readers(model)),
+      input_gate(tokens, model.config().layer_input_width,
+                 readers(model, &LayerWeights::input_out)),
+      expert_input(beside_dense_tokens(model, tokens), model.config().width, expert_readers(model)),
+      routed(beside_dense_tokens(model, tokens), model.config().width, {}),
       branch(model.config().width) {}
 
 Decoder::Scratch::Scratch(const Model& model, const Limits& limits, unsigned threads)
     : shared(model, limits.tokens, limits.logits),
       q(limits.tokens, attention_width(model)),
-      k(limits.tokens, model.config().kv_heads * model.config().head_dim),
-      v(limits.tokens, model.config().kv_heads * model.config().head_dim),
+      k(limits.tokens, widest_kv(model.config())),
+      v(limits.tokens, widest_kv(model.config())),
       attended(limits.tokens, attention_width(model)),
       gate(limits.tokens, model.config().gated ? model.config().ff_width : 0),
       up(limits.tokens, model.config().ff_width),
@@ -98,9 +148,13 @@ Decoder::Scratch::Scratch(const Model& model, const Limits& limits, unsigned thr
       query_latent(limits.tokens, model.config().latent.query_rank),
       head_queries(limits.tokens, LatentWidths(model.config()).head_queries),
       latent(limits.tokens, LatentWidths(model.config()).latent),
-      values(limits.tokens, LatentWidths(model.config()).values) {
+      values(limits.tokens, LatentWidths(model.config()).values),
+      layer_inputs(limits.tokens, model.config().layers.size() * model.config().layer_input_width),
+      input_gate(limits.tokens, model.config().layer_input_width),
+      expert_branch(beside_dense_tokens(model, limits.tokens), model.config().width) {
   for (unsigned i = 0; i < threads; ++i) {
     own.emplace_back(model, std::min(kNarrow, limits.tokens), std::min(kNarrow, limits.logits));
+    layer_table.emplace_back(model.config().layers.size() * model.config().layer_input_width);
     if (model.config().latent.rank == 0) continue;
     head_plain.emplace_back(limits.tokens, model.config().latent.plain,
                             head_readers(model, &LatentWeights::key_up));

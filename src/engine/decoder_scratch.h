@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "engine/decoder.h"
@@ -32,12 +33,26 @@ struct Decoder::Token {
   std::size_t position;
 };
 
+// One input for each width that matrices of one kind have in different layers.
+class InputsByWidth {
+ public:
+  InputsByWidth(std::size_t tokens, std::span<const PackedWeight* const> readers);
+  ActivationBuffer& of(const PackedWeight& reader);
+
+ private:
+  std::vector<ActivationBuffer> inputs_;
+};
+
 // What belongs to rows (tokens) rather than to a matrix's outputs.
 struct Decoder::Rows {
   Rows(const Model& model, std::size_t tokens, std::size_t logits);
 
   Output residual;
-  ActivationBuffer normed, query_latent, attended, activated, final_normed;
+  ActivationBuffer normed, query_latent, final_normed;
+  InputsByWidth attended, activated;
+  // With layer inputs: the residual, and a layer's gate. With experts beside the dense part: theirs
+  // and the router's.
+  ActivationBuffer plain, input_gate, expert_input, routed;
   std::vector<float> branch;  // one row, while its norm is taken
 };
 
@@ -55,6 +70,9 @@ struct Decoder::Scratch {
   // With latents: as the matrices give them, and each head's values; a head's input, by thread.
   Output query_latent, head_queries, latent, values;
   std::vector<GroupedActivations> head_plain, head_latent;
+  // With layer inputs [token][layer][width]; a row of their table, by thread; and a layer's gate.
+  Output layer_inputs, input_gate, expert_branch;
+  std::vector<std::vector<float>> layer_table;
   // [rope][token][pairs]
   std::vector<std::vector<float>> cos, sin;
   std::vector<float> temperatures;  // [token], with ModelConfig::temperature_length

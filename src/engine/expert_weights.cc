@@ -1,9 +1,26 @@
 #include "engine/expert_weights.h"
 
+#include <cmath>
+
 #include "engine/model_config.h"
 #include "engine/weight_loader.h"
 
 namespace minerva::engine {
+namespace {
+
+Result<void> request_beside_dense(WeightLoader& loader, const ModelConfig& config,
+                                  const std::string& block, ExpertWeights& to) {
+  const std::size_t width = config.width;
+  MINERVA_TRY(loader.vector(block + "ffn_gate_inp.scale", 1, width, to.router_norm));
+  const auto root = static_cast<float>(std::sqrt(static_cast<double>(width)));
+  for (float& weight : to.router_norm) weight /= root;
+  MINERVA_TRY(loader.vector(block + "pre_ffw_norm_2.weight", 1, width, to.input_norm));
+  MINERVA_TRY(loader.vector(block + "post_ffw_norm_1.weight", 1, width, to.dense_norm));
+  MINERVA_TRY(loader.vector(block + "post_ffw_norm_2.weight", 1, width, to.output_norm));
+  return loader.vector(block + "ffn_down_exps.scale", 1, config.experts.count, to.scales);
+}
+
+}  // namespace
 
 Result<void> request_experts(WeightLoader& loader, const ModelConfig& config,
                              const std::string& block, ExpertWeights& to) {
@@ -26,6 +43,7 @@ Result<void> request_experts(WeightLoader& loader, const ModelConfig& config,
     MINERVA_TRY(loader.stack(block, "ffn_up", e.count, e.ff_width, width, to.up));
   }
   MINERVA_TRY(loader.stack(block, "ffn_down", e.count, width, e.ff_width, to.down));
+  if (e.beside_dense) MINERVA_TRY(request_beside_dense(loader, config, block, to));
   if (e.shared_ff_width == 0) return {};
   const auto matrix = [&](const char* name, std::size_t rows, std::size_t cols, PackedWeight& w) {
     return loader.matrix(block + name, {0, rows, rows}, cols, w);

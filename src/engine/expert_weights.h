@@ -27,6 +27,9 @@ struct ExpertWeights {
   std::vector<float> router_bias;  // [experts], or empty
   std::vector<float> choice_bias;  // [experts], with ExpertsConfig::choice_bias
   MatrixStack gate, up, down;      // [ff][width], [ff][width], [width][ff]
+  // Beside a dense feed-forward: norms of the router's and the experts' input, of the dense part's
+  // result and the experts' [width], and what the weight of each expert is multiplied by [experts].
+  std::vector<float> router_norm, input_norm, dense_norm, output_norm, scales;
   PackedWeight shared_gate, shared_up, shared_down;  // of ExpertsConfig::shared_ff_width rows
   PackedWeight shared_router;  // [1][width], float32, with ExpertsConfig::shared_gate
 

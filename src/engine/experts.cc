@@ -34,6 +34,10 @@ struct Table {
 
 using Readers = std::vector<const PackedWeight*>;
 
+const float* router_input(const ExpertStep& step) {
+  return step.routed != nullptr ? step.routed : step.normed->row(0);
+}
+
 // One matrix of each expert in every layer, or the one of every layer's shared expert.
 Readers readers(const Model& model, std::initializer_list<MatrixStack ExpertWeights::*> stacks) {
   Readers all;
@@ -168,7 +172,7 @@ void ExpertFeedForward::route(const ExpertStep& step, const ExpertWeights& weigh
     const Share mine = share(step, step.tokens);
     if (mine.begin < mine.end) {
       const std::size_t count = mine.end - mine.begin;
-      const float* x = step.normed->row(mine.begin);
+      const float* x = router_input(step) + mine.begin * config_.width;
       k_.gemm_float(weights.router.floats(), x, count, config_.width, 0, weights.router.panels(),
                     s_->logits.row(mine.begin), s_->logits.stride);
       if (weights.has_shared_router()) {
@@ -185,7 +189,7 @@ void ExpertFeedForward::route(const ExpertStep& step, const ExpertWeights& weigh
   const Share mine = share_of(panels, step.thread, pool_.size());
   const std::size_t end = std::min(mine.end, weights.router.panels());
   if (mine.begin < end) {
-    k_.gemm_float(weights.router.floats(), step.normed->row(0), step.tokens, config_.width,
+    k_.gemm_float(weights.router.floats(), router_input(step), step.tokens, config_.width,
                   mine.begin, end, s_->logits.row(0), s_->logits.stride);
   }
   if (mine.begin < mine.end && mine.end > weights.router.panels()) {
@@ -208,6 +212,11 @@ void ExpertFeedForward::choose(const ExpertStep& step, const ExpertWeights& weig
     }
     choose_experts(k_, experts, weights.choice_bias, logits, s_->ranks_row[step.thread],
                    std::span(r.choices).subspan(t * experts.used, experts.used));
+    if (!weights.scales.empty()) {
+      for (Choice& choice : std::span(r.choices).subspan(t * experts.used, experts.used)) {
+        choice.weight *= weights.scales[choice.expert];
+      }
+    }
     if (weights.has_shared()) r.shared_weights[t] = 1;
     if (weights.has_shared_router()) {
       // The sigmoid of x is the first of softmax(x, 0).

@@ -22,6 +22,7 @@ struct ExpertStep {
   // Every thread has all rows for itself (Decoder says when and why); else they share them.
   bool narrow = false;
   ActivationBuffer* normed = nullptr;  // the layer's input, in float and as its readers want it
+  const float* routed = nullptr;       // [token][width]: what the router reads; null: the same
 };
 
 class ExpertFeedForward {

@@ -19,25 +19,31 @@ constexpr std::uint64_t kGrowStep = std::uint64_t{8} << 20;
 
 }  // namespace
 
-KvLayout::KvLayout(const ModelConfig& config)
-    : kv_heads_(config.kv_heads), head_dim_(config.head_dim) {
-  for (const LayerConfig& layer : config.layers) {
+KvLayout::KvLayout(const ModelConfig& config) {
+  for (std::size_t i = 0; i < config.layers.size(); ++i) {
+    const LayerConfig& layer = config.layers[i];
+    if (layer.shares_kv_of) {
+      MINERVA_CHECK(*layer.shares_kv_of < i);
+      places_.push_back(places_[*layer.shares_kv_of]);
+      continue;
+    }
     std::size_t group = 0;
     while (group < groups_.size() && groups_[group].window != layer.window) ++group;
     if (group == groups_.size()) groups_.push_back({layer.window, 0, 0});
-    places_.push_back({group, groups_[group].layers++});
-  }
-  for (KvGroup& group : groups_) {
-    group.page_bytes = group.layers * kv_heads_ * 2 * head_dim_ * kPage * sizeof(std::uint16_t);
+    const std::size_t head_dim = head_dim_of(config, i);
+    places_.push_back({group, groups_[group].page_bytes / sizeof(std::uint16_t), head_dim});
+    ++groups_[group].layers;
+    groups_[group].page_bytes +=
+        kv_heads_of(config, i) * 2 * head_dim * kPage * sizeof(std::uint16_t);
   }
 }
 
 std::size_t KvLayout::k_offset(std::size_t layer, std::size_t kv_head) const {
-  return (places_[layer].index * kv_heads_ + kv_head) * 2 * head_dim_ * kPage;
+  return places_[layer].offset + kv_head * 2 * places_[layer].head_dim * kPage;
 }
 
 std::size_t KvLayout::v_offset(std::size_t layer, std::size_t kv_head) const {
-  return k_offset(layer, kv_head) + head_dim_ * kPage;
+  return k_offset(layer, kv_head) + places_[layer].head_dim * kPage;
 }
 
 std::size_t KvLayout::pages_for(std::size_t group, std::size_t positions) const {

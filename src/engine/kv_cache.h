@@ -1,6 +1,7 @@
 // Keys and values of past tokens, in pages of 32 positions with reference counts. A page belongs to
 // a group of layers that keep the same positions: all layers that see everything form one group,
 // all layers with one sliding window another, whose pages are given back as they fall out of sight.
+// A layer that attends to another one's keys and values has no place of its own.
 // Owned and used by one thread (the batcher's); only the counters may be read from others.
 #pragma once
 
@@ -50,10 +51,9 @@ class KvLayout {
  private:
   struct Place {
     std::size_t group;
-    std::size_t index;  // among the group's layers
+    std::size_t offset;  // of the layer's values in a page
+    std::size_t head_dim;
   };
-  std::size_t kv_heads_;
-  std::size_t head_dim_;
   std::vector<KvGroup> groups_;
   std::vector<Place> places_;
 };

@@ -16,6 +16,7 @@ Result<void> Model::request(WeightLoader& loader) {
   // Without an output matrix of its own a model uses its embedding (tied weights).
   const bool tied = !loader.has("output.weight");
   MINERVA_TRY(loader.linear(tied ? "token_embd" : "output", c.vocabulary, c.width, output_));
+  if (c.layer_input_width != 0) MINERVA_TRY(request_layer_inputs(loader));
   layers_.resize(c.layers.size());
   for (std::size_t i = 0; i < layers_.size(); ++i) MINERVA_TRY(request_layer(loader, i));
   return {};
@@ -40,23 +41,44 @@ Result<void> Model::request_layer(WeightLoader& loader, std::size_t i) {
     MINERVA_TRY(loader.norm(p + "post_attention_norm", 1, c.width, to.post_attention_norm));
     MINERVA_TRY(loader.norm(p + "post_ffw_norm", 1, c.width, to.post_ff_norm));
   }
-  MINERVA_TRY(request_attention(loader, p, to));
+  if (c.layer_input_width != 0) {
+    MINERVA_TRY(loader.linear(p + "inp_gate", c.layer_input_width, c.width, to.input_gate));
+    MINERVA_TRY(loader.linear(p + "proj", c.width, c.layer_input_width, to.input_out));
+    MINERVA_TRY(loader.norm(p + "post_norm", 1, c.width, to.input_norm));
+  }
+  if (c.layer_scales) {
+    MINERVA_TRY(loader.vector(p + "layer_output_scale.weight", 1, 1, to.output_scale));
+  }
+  MINERVA_TRY(request_attention(loader, i, p, to));
   return request_feed_forward(loader, i, p, to);
 }
 
-Result<void> Model::request_attention(WeightLoader& loader, const std::string& p,
+Result<void> Model::request_layer_inputs(WeightLoader& loader) {
+  const ModelConfig& c = config_;
+  const std::size_t all = c.layers.size() * c.layer_input_width;
+  MINERVA_ASSIGN(layer_embedding_, loader.find("per_layer_token_embd.weight", c.vocabulary, all));
+  MINERVA_TRY(loader.linear("per_layer_model_proj", all, c.width, layer_inputs_));
+  return loader.norm("per_layer_proj_norm", 1, c.layer_input_width, layer_inputs_norm_);
+}
+
+Result<void> Model::request_attention(WeightLoader& loader, std::size_t i, const std::string& p,
                                       LayerWeights& to) {
   const ModelConfig& c = config_;
   if (c.latent.rank != 0) return request_latents(loader, p, to);
-  const std::size_t q_rows = c.heads * c.head_dim;
-  const std::size_t kv_rows = c.kv_heads * c.head_dim;
+  const std::size_t head_dim = head_dim_of(c, i);
+  const std::size_t kv_heads = kv_heads_of(c, i);
+  const std::size_t q_rows = c.heads * head_dim;
+  const std::size_t kv_rows = kv_heads * head_dim;
+  const bool own_kv = !c.layers[i].shares_kv_of;
   if (c.qk_norm == QkNorm::Whole) {
     MINERVA_TRY(loader.norm(p + "attn_q_norm", 1, q_rows, to.q_norm));
     MINERVA_TRY(loader.norm(p + "attn_k_norm", 1, kv_rows, to.k_norm));
   } else if (c.qk_norm != QkNorm::None) {
     const bool each = c.qk_norm == QkNorm::EachHead;
-    MINERVA_TRY(loader.norm(p + "attn_q_norm", each ? c.heads : 1, c.head_dim, to.q_norm));
-    MINERVA_TRY(loader.norm(p + "attn_k_norm", each ? c.kv_heads : 1, c.head_dim, to.k_norm));
+    MINERVA_TRY(loader.norm(p + "attn_q_norm", each ? c.heads : 1, head_dim, to.q_norm));
+    if (own_kv) {
+      MINERVA_TRY(loader.norm(p + "attn_k_norm", each ? kv_heads : 1, head_dim, to.k_norm));
+    }
   }
   if (c.attention_sinks) {
     MINERVA_TRY(loader.vector(p + "attn_sinks.weight", 1, c.heads, to.sinks));
@@ -69,7 +91,14 @@ Result<void> Model::request_attention(WeightLoader& loader, const std::string& p
     return loader.linear_rows(p + "attn_qkv", {q_rows + kv_rows, kv_rows, all}, c.width, to.v);
   }
   MINERVA_TRY(loader.linear(p + "attn_q", q_rows, c.width, to.q));
+  if (!own_kv) {
+    for (const char* name : {"attn_k", "attn_v", "attn_k_norm"})
+      loader.ignore(p + name + ".weight");
+    return {};
+  }
   MINERVA_TRY(loader.linear(p + "attn_k", kv_rows, c.width, to.k));
+  const bool may_share = c.value_norm && c.layers[i].window == 0;
+  if (may_share && !loader.has(p + "attn_v.weight")) return {};  // values are made of keys
   return loader.linear(p + "attn_v", kv_rows, c.width, to.v);
 }
 
@@ -104,8 +133,11 @@ Result<void> Model::request_latents(WeightLoader& loader, const std::string& p, 
 Result<void> Model::request_feed_forward(WeightLoader& loader, std::size_t i, const std::string& p,
                                          LayerWeights& to) {
   const ModelConfig& c = config_;
-  if (c.experts.count != 0 && !c.layers[i].dense) return request_experts(loader, c, p, to.experts);
-  const std::size_t ff = c.ff_width;
+  if (c.experts.count != 0 && !c.layers[i].dense) {
+    MINERVA_TRY(request_experts(loader, c, p, to.experts));
+    if (!c.experts.beside_dense) return {};
+  }
+  const std::size_t ff = ff_width_of(c, i);
   MINERVA_TRY(loader.linear(p + "ffn_down", c.width, ff, to.down));
   if (c.gated && !loader.has(p + "ffn_gate.weight")) {  // gate and up in one, in this order
     MINERVA_TRY(loader.linear_rows(p + "ffn_up", {0, ff, 2 * ff}, c.width, to.gate));
@@ -171,10 +203,17 @@ std::uint64_t Model::token_bytes() const {
 std::uint64_t Model::mapped_bytes() const {
   // A row that is not mapped yet brings its neighbours along (fault_around_bytes of Linux).
   constexpr std::uint64_t kFaultBytes = std::uint64_t{64} << 10;
-  const std::uint64_t size = embedding_->bytes();
-  const std::uint64_t each = size / config_.vocabulary + kFaultBytes;
+  const std::uint64_t size =
+      embedding_->bytes() + (layer_embedding_ == nullptr ? 0 : layer_embedding_->bytes());
+  const std::uint64_t tables = layer_embedding_ == nullptr ? 1 : 2;
+  const std::uint64_t each = size / config_.vocabulary + tables * kFaultBytes;
   const std::uint64_t rows = rows_read_.load(std::memory_order_relaxed);
   return rows > size / each ? size : rows * each;
+}
+
+void Model::embed_layer_inputs(TokenId token, float* out) const {
+  MINERVA_DCHECK(token >= 0 && static_cast<std::size_t>(token) < config_.vocabulary);
+  formats::dequantize_row(*layer_embedding_, static_cast<std::uint64_t>(token), out);
 }
 
 void Model::embed(TokenId token, float* out) const {

@@ -39,6 +39,9 @@ class Model {
   const LayerWeights& layer(std::size_t i) const { return layers_[i]; }
   const Norm& output_norm() const { return output_norm_; }
   const Linear& output() const { return output_; }  // [vocabulary][width]
+  // With layer inputs: [layers * layer_input_width][width], and the norm of each layer's part.
+  const Linear& layer_inputs() const { return layer_inputs_; }
+  const Norm& layer_inputs_norm() const { return layer_inputs_norm_; }
   std::uint64_t weight_bytes() const { return weight_bytes_; }
   // Those of them that a step of one token reads: of the routed experts only the chosen.
   std::uint64_t token_bytes() const;
@@ -50,6 +53,8 @@ class Model {
 
   // Writes a token's embedding, unscaled, to out[width].
   void embed(TokenId token, float* out) const;
+  // Writes its inputs of all layers to out[layers * layer_input_width].
+  void embed_layer_inputs(TokenId token, float* out) const;
 
  private:
   Model() = default;
@@ -57,18 +62,23 @@ class Model {
   // Asks for every tensor of config_'s graph.
   Result<void> request(WeightLoader& loader);
   Result<void> request_layer(WeightLoader& loader, std::size_t i);
-  Result<void> request_attention(WeightLoader& loader, const std::string& prefix, LayerWeights& to);
+  Result<void> request_attention(WeightLoader& loader, std::size_t i, const std::string& prefix,
+                                 LayerWeights& to);
+  Result<void> request_layer_inputs(WeightLoader& loader);
   Result<void> request_latents(WeightLoader& loader, const std::string& prefix, LayerWeights& to);
   Result<void> request_feed_forward(WeightLoader& loader, std::size_t i, const std::string& prefix,
                                     LayerWeights& to);
 
   std::shared_ptr<const formats::GgufFile> file_;  // the embedding's rows are read from it
   const formats::GgufTensor* embedding_ = nullptr;
+  const formats::GgufTensor* layer_embedding_ = nullptr;  // with layer inputs
   ModelConfig config_;
   Numerics numerics_ = Numerics::Exact;
   std::vector<LayerWeights> layers_;
   Norm output_norm_;
   Linear output_;
+  Linear layer_inputs_;
+  Norm layer_inputs_norm_;
   std::uint64_t weight_bytes_ = 0;
   mutable std::atomic<std::uint64_t> rows_read_{0};
 };

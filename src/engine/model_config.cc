@@ -49,6 +49,7 @@ constexpr std::array kArchitectures = {
     Architecture{"qwen3vl", read_qwen3vl},
     Architecture{"qwen3vlmoe", read_qwen3vlmoe},
     Architecture{"gemma", read_gemma},
+    Architecture{"gemma4", read_gemma4},
     Architecture{"seed_oss", read_seed_oss},
     Architecture{"arcee", read_arcee},
     Architecture{"nemotron", read_nemotron},
@@ -131,6 +132,29 @@ Result<std::size_t> read_count(const GgufFile& file, const std::string& key, std
   return count(file, key, max);
 }
 
+Result<std::vector<std::size_t>> read_counts(const GgufFile& file, const std::string& key,
+                                             std::uint64_t max, std::size_t layers) {
+  const auto list = file.get_ints(key);
+  if (!list) {
+    MINERVA_ASSIGN(const std::size_t value, count(file, key, max));
+    return std::vector<std::size_t>(layers, value);
+  }
+  if (list->size() != layers) {
+    return fail(
+        ErrorCode::InvalidModel,
+        fmt::format("{} has {} numbers; the model has {} layers", key, list->size(), layers), key);
+  }
+  std::vector<std::size_t> values;
+  for (const std::int64_t value : *list) {
+    if (value < 1 || static_cast<std::uint64_t>(value) > max) {
+      return fail(ErrorCode::InvalidModel,
+                  fmt::format("{} has a {}, outside 1 to {}", key, value, max), key);
+    }
+    values.push_back(static_cast<std::size_t>(value));
+  }
+  return values;
+}
+
 Result<double> read_positive(const GgufFile& file, const std::string& key, double otherwise) {
   if (!file.has(key)) return otherwise;
   MINERVA_ASSIGN(const double value, file.get_float(key));
@@ -184,7 +208,9 @@ Result<ModelConfig> read_base(const GgufFile& file, std::string_view architectur
 
   MINERVA_ASSIGN(const std::size_t layers, count(file, prefix + "block_count", kLayersMax));
   MINERVA_ASSIGN(config.width, count(file, prefix + "embedding_length", kWidthMax));
-  MINERVA_ASSIGN(config.ff_width, count(file, prefix + "feed_forward_length", kWidthMax));
+  MINERVA_ASSIGN(const auto ff_widths,
+                 read_counts(file, prefix + "feed_forward_length", kWidthMax, layers));
+  config.ff_width = std::ranges::max(ff_widths);
   MINERVA_ASSIGN(config.trained_context, count(file, prefix + "context_length", kContextMax));
   MINERVA_ASSIGN(config.heads, count(file, prefix + "attention.head_count", kHeadsMax));
   const char* eps =
@@ -192,6 +218,7 @@ Result<ModelConfig> read_base(const GgufFile& file, std::string_view architectur
   MINERVA_ASSIGN(config.norm_eps, positive_float(file, prefix + eps, 1e-5));
   MINERVA_ASSIGN(config.vocabulary, vocabulary_size(file));
   config.layers.resize(layers);
+  for (std::size_t i = 0; i < layers; ++i) config.layers[i].ff_width = ff_widths[i];
   return config;
 }
 
@@ -227,6 +254,14 @@ Result<ModelConfig> read_common(const GgufFile& file, std::string_view architect
   return config;
 }
 
+std::size_t widest_kv(const ModelConfig& config) {
+  std::size_t widest = 0;
+  for (std::size_t i = 0; i < config.layers.size(); ++i) {
+    widest = std::max(widest, kv_heads_of(config, i) * head_dim_of(config, i));
+  }
+  return widest;
+}
+
 std::span<const std::string_view> supported_architectures() {
   static constexpr auto kNames = [] {
     std::array<std::string_view, kArchitectures.size()> names;
@@ -248,8 +283,10 @@ Result<ModelConfig> read_config(const GgufFile& file) {
     MINERVA_TRY(refuse_unused_window(file, config));
     MINERVA_TRY(refuse_unused_experts(file, config));
     const auto dense = [](const LayerConfig& layer) { return layer.dense; };
-    if (config.experts.count != 0 && std::ranges::none_of(config.layers, dense)) {
+    if (config.experts.count != 0 && !config.experts.beside_dense &&
+        std::ranges::none_of(config.layers, dense)) {
       config.ff_width = 0;
+      for (LayerConfig& layer : config.layers) layer.ff_width = 0;
     }
     return config;
   }

@@ -64,6 +64,12 @@ struct LayerConfig {
   std::size_t window = 0;  // tokens an attention sees back, itself included; 0: all
   std::size_t rope = 0;    // index into ModelConfig::ropes, or kNoRope
   bool dense = false;      // its feed-forward is dense although the model has experts
+  // Where layers differ; 0: the model's.
+  std::size_t kv_heads = 0;
+  std::size_t head_dim = 0;
+  std::size_t ff_width = 0;
+  // The layer whose keys and values it attends to, having none of its own.
+  std::optional<std::size_t> shares_kv_of = {};
 };
 
 inline constexpr std::size_t kExpertsUsedMax = 64;
@@ -83,6 +89,9 @@ struct ExpertsConfig {
   bool choice_bias = false;       // scores have a bias while experts are chosen, not as weights
   bool normalize_chosen = false;  // weights of the chosen add up to 1
   float weight_scale = 1;         // times their weights
+  // They stand beside the dense feed-forward rather than in its place, with norms of their own
+  // before and after, a norm before the router, and a factor on each expert's weight.
+  bool beside_dense = false;
   // A token's experts come from groups_used of `groups` groups of neighbours: those whose
   // `group_best` best experts have the largest scores together.
   std::size_t groups = 1;
@@ -113,7 +122,7 @@ struct ModelConfig {
   std::string name;
   std::size_t width = 0;  // of the residual stream
   std::size_t heads = 0;
-  std::size_t kv_heads = 0;
+  std::size_t kv_heads = 0;  // where layers differ, the largest; so with the next two
   std::size_t head_dim = 0;
   std::size_t ff_width = 0;  // 0 where no layer is dense
   std::size_t vocabulary = 0;
@@ -125,6 +134,7 @@ struct ModelConfig {
   bool parallel = false;
   QkNorm qk_norm = QkNorm::None;
   bool qk_norm_after_rope = false;
+  bool value_norm = false;  // of each head's v, without weights
   float attention_scale = 1;
   float attention_softcap = 0;  // 0: none
   LatentConfig latent;
@@ -136,6 +146,10 @@ struct ModelConfig {
   Activation activation = Activation::Silu;
   ExpertsConfig experts;
   std::string_view ff_norm_name = "ffn_norm";  // the feed-forward's pre-norm in the file
+  // With these each layer ends in x += post(P(gelu(G(x)) * e)), where a token's e of the layer is
+  // of so many values, made of its embedding and of a second table.
+  std::size_t layer_input_width = 0;  // 0: none
+  bool layer_scales = false;          // each layer's x is multiplied by a number at its end
   float embedding_scale = 1;
   float residual_scale = 1;
   float logit_scale = 1;
@@ -147,6 +161,22 @@ struct ModelConfig {
   // Tensors that every layer must have although the graph could do without: biases, mostly.
   std::vector<std::string_view> required;
 };
+
+// Of a layer.
+inline std::size_t kv_heads_of(const ModelConfig& config, std::size_t layer) {
+  const std::size_t own = config.layers[layer].kv_heads;
+  return own != 0 ? own : config.kv_heads;
+}
+inline std::size_t head_dim_of(const ModelConfig& config, std::size_t layer) {
+  const std::size_t own = config.layers[layer].head_dim;
+  return own != 0 ? own : config.head_dim;
+}
+inline std::size_t ff_width_of(const ModelConfig& config, std::size_t layer) {
+  const std::size_t own = config.layers[layer].ff_width;
+  return own != 0 ? own : config.ff_width;
+}
+// kv_heads * head_dim of the layer that has most.
+std::size_t widest_kv(const ModelConfig& config);
 
 Result<ModelConfig> read_config(const formats::GgufFile& file);
 
@@ -165,6 +195,9 @@ Result<ModelConfig> read_base(const formats::GgufFile& file, std::string_view ar
 // A count from 1 to max, or `otherwise` where the key is missing.
 Result<std::size_t> read_count(const formats::GgufFile& file, const std::string& key,
                                std::uint64_t max, std::size_t otherwise);
+// One count from 1 to max for each of `layers` layers, or the same for all.
+Result<std::vector<std::size_t>> read_counts(const formats::GgufFile& file, const std::string& key,
+                                             std::uint64_t max, std::size_t layers);
 // A number over 0 of a sane size, or `otherwise` where the key is missing.
 Result<double> read_positive(const formats::GgufFile& file, const std::string& key,
                              double otherwise);
@@ -219,6 +252,7 @@ Result<ModelConfig> read_glm4(const formats::GgufFile& file);
 Result<ModelConfig> read_qwen2vl(const formats::GgufFile& file);
 Result<ModelConfig> read_qwen3vl(const formats::GgufFile& file);
 Result<ModelConfig> read_qwen3vlmoe(const formats::GgufFile& file);
+Result<ModelConfig> read_gemma4(const formats::GgufFile& file);
 Result<ModelConfig> read_gemma(const formats::GgufFile& file);
 Result<ModelConfig> read_seed_oss(const formats::GgufFile& file);
 Result<ModelConfig> read_arcee(const formats::GgufFile& file);

@@ -45,6 +45,11 @@ bool is_read_elsewhere(std::string_view name) {
 WeightLoader::WeightLoader(const GgufFile& file, const ModelConfig& config)
     : file_(file), config_(config), used_(file.tensors().size()) {}
 
+void WeightLoader::ignore(const std::string& tensor) {
+  const GgufTensor* found = file_.find_tensor(tensor);
+  if (found != nullptr) used_[static_cast<std::size_t>(found - file_.tensors().data())] = true;
+}
+
 Result<const GgufTensor*> WeightLoader::find(const std::string& name, std::size_t rows,
                                              std::size_t cols) {
   return find_experts(name, 1, rows, cols);

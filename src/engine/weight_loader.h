@@ -40,6 +40,8 @@ class WeightLoader {
 
   bool has(const std::string& tensor) const { return file_.find_tensor(tensor) != nullptr; }
 
+  // A tensor, if it is there, that some files have and nobody needs.
+  void ignore(const std::string& tensor);
   // A tensor whose bytes the caller reads: `cols` is the fastest dimension.
   Result<const formats::GgufTensor*> find(const std::string& tensor, std::size_t rows,
                                           std::size_t cols);

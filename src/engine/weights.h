@@ -43,7 +43,11 @@ struct LayerWeights {
   std::vector<float> sinks;       // [heads], with attention_sinks
   LatentWeights latent;           // instead of k and v
   Linear gate, up, down;          // [ff][width] if gated, [ff][width], [width][ff]
-  ExpertWeights experts;          // instead of these three
+  ExpertWeights experts;          // instead of these three, or beside them
+  // With layer inputs: [layer_input_width][width], back, and [width].
+  Linear input_gate, input_out;
+  Norm input_norm;
+  std::vector<float> output_scale;  // [1], with layer_scales
 };
 
 }  // namespace minerva::engine

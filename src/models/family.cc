@@ -120,6 +120,12 @@ void FamilyWriter::f32(std::string_view key, double value) {
 void FamilyWriter::flag(std::string_view key, bool value) {
   metadata_.add_bool(key_of(key), value);
 }
+void FamilyWriter::i32s(std::string_view key, std::span<const std::int32_t> values) {
+  metadata_.add_i32s(key_of(key), values);
+}
+void FamilyWriter::flags(std::string_view key, const std::vector<bool>& values) {
+  metadata_.add_bools(key_of(key), values);
+}
 void FamilyWriter::text(std::string_view key, std::string_view value) {
   metadata_.add_string(key_of(key), value);
 }

@@ -65,6 +65,8 @@ class FamilyWriter {
   void u32(std::string_view key, std::uint32_t value);
   void f32(std::string_view key, double value);
   void flag(std::string_view key, bool value);
+  void i32s(std::string_view key, std::span<const std::int32_t> values);
+  void flags(std::string_view key, const std::vector<bool>& values);
   void text(std::string_view key, std::string_view value);
   // A tensor that no file of the folder has.
   void tensor(std::string name, std::vector<float> values);
@@ -155,6 +157,7 @@ Family starcoder2_family();
 Family glm4_family();
 Family gpt_oss_family();
 Family gemma_family();
+Family gemma4_family();
 Family arcee_family();
 Family nemotron_family();
 Family exaone4_family();

@@ -95,6 +95,11 @@ GgufWriter& GgufWriter::add_f32s(std::string_view key, std::span<const float> va
 GgufWriter& GgufWriter::add_i32s(std::string_view key, std::span<const std::int32_t> values) {
   return add_array(key, GgufType::I32, values);
 }
+GgufWriter& GgufWriter::add_bools(std::string_view key, const std::vector<bool>& values) {
+  std::vector<std::uint8_t> bytes;
+  for (const bool value : values) bytes.push_back(value ? 1 : 0);
+  return add_array(key, GgufType::Bool, std::span<const std::uint8_t>(bytes));
+}
 GgufWriter& GgufWriter::add_u32s(std::string_view key, std::span<const std::uint32_t> values) {
   return add_array(key, GgufType::U32, values);
 }

@@ -36,6 +36,7 @@ class GgufWriter {
   GgufWriter& add_strings(std::string_view key, std::span<const std::string> values);
   GgufWriter& add_f32s(std::string_view key, std::span<const float> values);
   GgufWriter& add_i32s(std::string_view key, std::span<const std::int32_t> values);
+  GgufWriter& add_bools(std::string_view key, const std::vector<bool>& values);
   GgufWriter& add_u32s(std::string_view key, std::span<const std::uint32_t> values);
   // Any type id with any bytes after it.
   GgufWriter& add_raw(std::string_view key, std::uint32_t type_id, Bytes value);
