@@ -779,6 +779,47 @@ mod tests {
         }
     }
 
+    /// Of any tokens: nothing is out of bounds, and what the engine renders it renders to the same
+    /// text afterwards.
+    #[test]
+    fn any_tokens() {
+        let words: Vec<&str> =
+            "a b.c 'd' \"é\" 1 0 ( ) [ ] { } , : . | ~ = == != < <= in not is and or \
+             if else + - * string length defined a[ b[ 'c' [0] [1:] not in"
+                .split(' ')
+                .filter(|x| !x.is_empty())
+                .collect();
+        let mut env = minijinja::Environment::new();
+        crate::filters::install(&mut env);
+        env.set_fuel(Some(1_000_000));
+        let context =
+            minijinja::context! { a => vec!["x", "é"], b => minijinja::context! { c => 1 } };
+        let rendered = |source: &str| env.render_str(source, &context).ok();
+        let mut state = 1u64;
+        let mut next = move |n: usize| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) as usize % n
+        };
+        let (mut taken, mut changed, mut lost) = (0, 0, 0);
+        for round in 0..60_000 {
+            let count = 1 + next(if round % 2 == 0 { 7 } else { 12 });
+            let tokens: Vec<&str> = (0..count).map(|_| words[next(words.len())]).collect();
+            let source = format!("{{{{ {} }}}}", tokens.join(" "));
+            let prepared = prepare(&source).unwrap_or_else(|e| panic!("{source}: {e}")).source;
+            if let Some(text) = rendered(&source) {
+                taken += 1;
+                changed += usize::from(prepared != source);
+                match rendered(&prepared) {
+                    Some(after) => assert_eq!(text, after, "{source} became {prepared}"),
+                    None => lost += 1,
+                }
+            }
+        }
+        assert!(taken > 1000 && changed > 100, "{taken} {changed}");
+        // Where the engine takes a keyword for a name, which Python does not.
+        assert!(lost * 100 < taken, "{lost} of {taken}");
+    }
+
     #[test]
     fn limits() {
         let refuses = |source: String| prepare(&source).err().unwrap_or_default();
