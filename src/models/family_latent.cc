@@ -22,6 +22,8 @@ constexpr auto kRules = before_routed_rules(kAttention);
 Result<void> write_attention(FamilyWriter& out) {
   MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
   MINERVA_TRY(must_be(out.config, "rope_interleave", true));
+  MINERVA_ASSIGN(const double step, out.config.number_or("moe_layer_freq", 1));
+  if (step != 1) return out.config.refuse("moe_layer_freq", "must be 1");
   MINERVA_ASSIGN(const std::uint32_t plain, out.config.count("qk_nope_head_dim"));
   MINERVA_ASSIGN(const std::uint32_t rotated, out.config.count("qk_rope_head_dim"));
   MINERVA_ASSIGN(out.value_dim, out.config.count("v_head_dim"));
@@ -92,7 +94,7 @@ Result<void> write_glm(FamilyWriter& out) {
 }  // namespace
 
 Family deepseek_v2_family() { return {{"deepseek_v2"}, "deepseek2", kRules, write_v2}; }
-Family deepseek_v3_family() { return {{"deepseek_v3"}, "deepseek2", kRules, write_v3}; }
+Family deepseek_v3_family() { return {{"deepseek_v3", "kimi_k2"}, "deepseek2", kRules, write_v3}; }
 Family glm4_moe_lite_family() { return {{"glm4_moe_lite"}, "deepseek2", kRules, write_glm}; }
 
 }  // namespace minerva::models

@@ -16,6 +16,22 @@ constexpr TensorRule kGlmNorm[] = {
     {"model.layers.{}.post_attention_layernorm", "blk.{}.post_attention_norm"},
 };
 constexpr auto kGlmRules = before_routed_rules(kGlmNorm);
+// What ernie4_5_moe keeps of a block that guesses at a further token; GGUF has no place for it.
+constexpr TensorRule kErnieDraft[] = {
+    {"model.mtp_block.{}.input_layernorm", "", Change::Skip},
+    {"model.mtp_block.{}.post_attention_layernorm", "", Change::Skip},
+    {"model.mtp_block.{}.self_attn.q_proj", "", Change::Skip},
+    {"model.mtp_block.{}.self_attn.k_proj", "", Change::Skip},
+    {"model.mtp_block.{}.self_attn.v_proj", "", Change::Skip},
+    {"model.mtp_block.{}.self_attn.o_proj", "", Change::Skip},
+    {"model.mtp_block.{}.mlp.gate_proj", "", Change::Skip},
+    {"model.mtp_block.{}.mlp.up_proj", "", Change::Skip},
+    {"model.mtp_block.{}.mlp.down_proj", "", Change::Skip},
+    {"model.mtp_emb_norm.{}", "", Change::Skip},
+    {"model.mtp_hidden_norm.{}", "", Change::Skip},
+    {"model.mtp_linear_proj.{}", "", Change::Skip},
+};
+constexpr auto kErnieRules = before_routed_rules(kErnieDraft);
 
 Result<void> write_glm4_moe(FamilyWriter& out) {
   out.set_defaults({{"partial_rotary_factor", 0.5},
@@ -77,7 +93,7 @@ Result<void> write_ernie4_5_moe(FamilyWriter& out) {
 Family glm4_moe_family() { return {{"glm4_moe"}, "glm4moe", kGlmRules, write_glm4_moe}; }
 Family dots1_family() { return {{"dots1"}, "dots1", kRoutedRules, write_dots1}; }
 Family ernie4_5_moe_family() {
-  return {{"ernie4_5_moe"}, "ernie4_5-moe", kRoutedRules, write_ernie4_5_moe};
+  return {{"ernie4_5_moe"}, "ernie4_5-moe", kErnieRules, write_ernie4_5_moe};
 }
 
 Result<void> write_routing(FamilyWriter& out, std::uint32_t gate) {
