@@ -32,7 +32,7 @@ Result<void> CharBpeModel::read_pieces(const Vocabulary& vocabulary) {
     const std::string_view piece = vocabulary.piece(id);
     const TokenKind kind = vocabulary.kind(id);
     if (kind == TokenKind::Byte) {
-      const std::uint8_t byte = byte_of_piece(piece).value_or(0);
+      MINERVA_ASSIGN(const std::uint8_t byte, byte_of_token(vocabulary, id));
       const char text = static_cast<char>(byte);
       bytes_.add({&text, 1});
       byte_tokens_[byte] = id;

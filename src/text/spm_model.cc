@@ -63,17 +63,10 @@ Result<void> SpmModel::read_pieces(const Vocabulary& vocabulary) {
     const std::string_view piece = vocabulary.piece(id);
     const TokenKind kind = vocabulary.kind(id);
     if (kind == TokenKind::Byte) {
-      const std::optional<std::uint8_t> byte = byte_of_piece(piece);
-      if (!byte) {
-        return fail(ErrorCode::InvalidModel,
-                    fmt::format("tokenizer.ggml.tokens[{}] is {}, but its kind is byte, which is "
-                                "written <0x00> to <0xFF>",
-                                i, quoted_piece(piece)),
-                    "tokenizer.ggml.tokens");
-      }
-      const char text = static_cast<char>(*byte);
+      MINERVA_ASSIGN(const std::uint8_t byte, byte_of_token(vocabulary, id));
+      const char text = static_cast<char>(byte);
       bytes_.add({&text, 1});
-      if (byte_tokens_[*byte] == kNoToken) byte_tokens_[*byte] = id;
+      if (byte_tokens_[byte] == kNoToken) byte_tokens_[byte] = id;
       continue;
     }
     bytes_.add(is_plain_text(kind) ? spaces_of_marks(piece) : std::string(piece));

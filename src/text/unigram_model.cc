@@ -57,8 +57,9 @@ Result<void> UnigramModel::read_pieces(const Vocabulary& vocabulary,
     const bool counts = !sentencepiece || kind == TokenKind::Normal;
     if (scored && counts) lowest = std::min(lowest, scores_[i]);
     if (!is_plain_text(kind)) continue;
-    if (const auto byte = byte_of_piece(piece); byte && kind == TokenKind::Byte) {
-      byte_tokens_[*byte] = id;
+    if (kind == TokenKind::Byte) {
+      MINERVA_ASSIGN(const std::uint8_t byte, byte_of_token(vocabulary, id));
+      byte_tokens_[byte] = id;
     }
     if (piece.size() > kUnigramBytesMax) {
       return fail(ErrorCode::InvalidModel,

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "text/space_mark.h"
 
 namespace minerva::text {
 namespace {
@@ -179,6 +180,15 @@ void Vocabulary::find_turn_ends() {
   std::sort(ends.begin(), ends.end());
   ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
   end_of_generation = std::move(ends);
+}
+
+Result<std::uint8_t> byte_of_token(const Vocabulary& vocabulary, TokenId id) {
+  if (const auto byte = byte_of_piece(vocabulary.piece(id))) return *byte;
+  return fail(ErrorCode::InvalidModel,
+              fmt::format("tokenizer.ggml.tokens[{}] is {}, but its kind is byte, which is written "
+                          "<0x00> to <0xFF>",
+                          id, quoted_piece(vocabulary.piece(id))),
+              "tokenizer.ggml.tokens");
 }
 
 }  // namespace minerva::text

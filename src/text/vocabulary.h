@@ -128,6 +128,9 @@ class Vocabulary {
   TokenMap by_piece_;
 };
 
+// What a token of kind Byte stands for; InvalidModel when it is not written as one.
+Result<std::uint8_t> byte_of_token(const Vocabulary& vocabulary, TokenId id);
+
 // A piece from a file, cut short and made safe to print in a message.
 std::string quoted_piece(std::string_view piece);
 

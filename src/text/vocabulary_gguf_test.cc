@@ -178,5 +178,25 @@ TEST(GgufVocabulary, Gemma4MergesCharactersAndKeepsNewlinesTogether) {
   EXPECT_FALSE((*sarvam)->adds_bos());
 }
 
+// None of them takes the name of a byte that is none for some byte.
+TEST(GgufVocabulary, ABytesNameMustSayWhichByte) {
+  for (const char* model : {"llama", "t5", "gemma4"}) {
+    GgufWriter writer;
+    const std::vector<std::string> pieces = {"<unk>", "a", "b", "ab", "<0xZZ>"};
+    const std::vector<float> scores = {0, -1, -1, -1, 0};
+    const std::vector<std::int32_t> kinds = {2, 1, 1, 1, 6};
+    const std::vector<std::string> merges = {"a b"};
+    writer.add_string("tokenizer.ggml.model", model);
+    writer.add_strings("tokenizer.ggml.tokens", pieces);
+    writer.add_f32s("tokenizer.ggml.scores", scores);
+    writer.add_i32s("tokenizer.ggml.token_type", kinds);
+    writer.add_strings("tokenizer.ggml.merges", merges);
+    const auto tokenizer = read(writer);
+    ASSERT_FALSE(tokenizer) << model;
+    EXPECT_NE(tokenizer.error().message.find("tokens[4] is \"<0xZZ>\""), std::string::npos)
+        << model << ": " << tokenizer.error().message;
+  }
+}
+
 }  // namespace
 }  // namespace minerva::text
