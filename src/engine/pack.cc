@@ -22,7 +22,7 @@ struct Planes {
     const std::size_t scale_count = padded * (cols / (kind.super ? kSuperBlock : kBlock));
     const std::size_t sub_count = kind.super ? padded * (cols / kind.sub) : 0;
     codes = add(padded * cols / (kind.wide_codes ? 1 : 2));
-    const std::size_t scale_bytes = scale_count * (kind.wide_scales ? 4 : 2);
+    const std::size_t scale_bytes = scale_count * kernels::bytes_of(kind.scales);
     scales = add(scale_bytes);
     minimum = add(kind.minimum ? scale_bytes : 0);
     sub_scales = add(sub_count);

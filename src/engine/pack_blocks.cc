@@ -71,6 +71,17 @@ void read_affine8(Bytes in, Block32& out) {
   std::memcpy(out.codes, in + 8, 32);
 }
 
+void read_affine4_bf16(Bytes in, Block32& out) {
+  out.d = load_u16(in);
+  out.m = load_u16(in + 2);
+  read_nibbles(in + 4, out.codes);
+}
+void read_affine8_bf16(Bytes in, Block32& out) {
+  out.d = load_u16(in);
+  out.m = load_u16(in + 2);
+  std::memcpy(out.codes, in + 4, 32);
+}
+
 void read_iq4_nl(Bytes in, Block32& out) {
   out.wide_d = formats::half_to_float(load_u16(in));
   read_nibbles(in + 2, out.codes);
@@ -202,6 +213,8 @@ constexpr PackRule kRules[] = {
     {DType::MXFP4, PackedKind::Block4Lut, 16, kMxfp4Values, read_mxfp4, nullptr},
     {DType::AFFINE4, PackedKind::Block4Wide, 0, nullptr, read_affine4, nullptr},
     {DType::AFFINE8, PackedKind::Block8Wide, 0, nullptr, read_affine8, nullptr},
+    {DType::AFFINE4_BF16, PackedKind::Block4Brain, 0, nullptr, read_affine4_bf16, nullptr},
+    {DType::AFFINE8_BF16, PackedKind::Block8Brain, 0, nullptr, read_affine8_bf16, nullptr},
     {DType::Q2_K, PackedKind::Super4Min16, 0, nullptr, nullptr, read_q2_k},
     {DType::Q3_K, PackedKind::Super4x16, 4, nullptr, nullptr, read_q3_k},
     {DType::Q4_K, PackedKind::Super4Min, 0, nullptr, nullptr, read_q4_k},

@@ -12,9 +12,9 @@ namespace minerva::engine {
 // 32 weights with their own float scales.
 struct Block32 {
   std::uint8_t codes[32];
-  std::uint16_t d;  // f16
-  std::uint16_t m;  // f16
-  float wide_d;     // instead of d in kinds with wide scales
+  std::uint16_t d;  // f16 or bf16
+  std::uint16_t m;  // the same
+  float wide_d;     // instead of d in kinds whose scales are f32
   float wide_m;     // and of m
 };
 

@@ -97,7 +97,7 @@ void PackedWeight::pack_block_panel(std::span<const std::byte> bytes, std::size_
       rule.read32(from + ((row_begin + r) * blocks + b) * block_bytes, block);
       store_codes(block.codes, kind.wide_codes, r, codes);
       const std::size_t scale_at = at * kPanelRows + r;
-      if (kind.wide_scales) {
+      if (kind.scales == kernels::ScaleType::F32) {
         writable<float>(quant_.scales)[scale_at] = block.wide_d;
         if (kind.minimum) writable<float>(quant_.minimum)[scale_at] = block.wide_m;
       } else {

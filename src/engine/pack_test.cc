@@ -66,6 +66,11 @@ std::vector<std::byte> random_weights(DType type, std::size_t n, std::mt19937& r
         std::memcpy(out.data() + at, pair, sizeof pair);
         break;
       }
+      case DType::AFFINE4_BF16:
+      case DType::AFFINE8_BF16:
+        for (const std::size_t high : {at + 1, at + 3})
+          out[high] = static_cast<std::byte>(0x3b | (byte(rng) & 0x80));
+        break;
       case DType::MXFP4:
         out[at] = static_cast<std::byte>(118 + byte(rng) % 6);
         break;

@@ -52,20 +52,28 @@ float load_float(Bytes at) {
   return value;
 }
 
-void decode_affine4(Bytes in, float* out) {
-  const float d = load_float(in);
-  const float m = load_float(in + 4);
-  Bytes qs = in + 8;
+void affine4(float d, float m, Bytes qs, float* out) {
   for (int j = 0; j < kHalfBlock; ++j) {
     out[j] = d * as_float(qs[j] & 15) + m;
     out[j + kHalfBlock] = d * as_float(qs[j] >> 4) + m;
   }
 }
 
+void affine8(float d, float m, Bytes codes, float* out) {
+  for (int j = 0; j < 32; ++j) out[j] = d * as_float(codes[j]) + m;
+}
+
+void decode_affine4(Bytes in, float* out) {
+  affine4(load_float(in), load_float(in + 4), in + 8, out);
+}
 void decode_affine8(Bytes in, float* out) {
-  const float d = load_float(in);
-  const float m = load_float(in + 4);
-  for (int j = 0; j < 32; ++j) out[j] = d * as_float(in[8 + j]) + m;
+  affine8(load_float(in), load_float(in + 4), in + 8, out);
+}
+void decode_affine4_bf16(Bytes in, float* out) {
+  affine4(bfloat16_to_float(load_u16(in)), bfloat16_to_float(load_u16(in + 2)), in + 4, out);
+}
+void decode_affine8_bf16(Bytes in, float* out) {
+  affine8(bfloat16_to_float(load_u16(in)), bfloat16_to_float(load_u16(in + 2)), in + 4, out);
 }
 
 // The fifth bits lie apart: bit j of qh belongs to weight j.
@@ -286,6 +294,10 @@ void dequantize(DType type, const std::byte* blocks, float* out, std::size_t n) 
       return decode_all<decode_affine4, 32, 24>(in, out, n);
     case DType::AFFINE8:
       return decode_all<decode_affine8, 32, 40>(in, out, n);
+    case DType::AFFINE4_BF16:
+      return decode_all<decode_affine4_bf16, 32, 20>(in, out, n);
+    case DType::AFFINE8_BF16:
+      return decode_all<decode_affine8_bf16, 32, 36>(in, out, n);
     case DType::Q2_K:
       return decode_all<decode_q2_k, 256, 84>(in, out, n);
     case DType::Q3_K:

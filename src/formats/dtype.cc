@@ -51,6 +51,8 @@ static_assert(std::ranges::is_sorted(kTypes, {}, &DTypeInfo::type));
 constexpr auto kOwnTypes = std::to_array<DTypeInfo>({
     {DType::AFFINE4, "AFFINE4", 32, 24, true},
     {DType::AFFINE8, "AFFINE8", 32, 40, true},
+    {DType::AFFINE4_BF16, "AFFINE4_BF16", 32, 20, true},
+    {DType::AFFINE8_BF16, "AFFINE8_BF16", 32, 36, true},
 });
 
 }  // namespace

@@ -46,9 +46,12 @@ enum class DType : std::uint32_t {
   NVFP4 = 40,
   Q1_0 = 41,
   // Of no GGUF file: what weights of other formats become in memory. Blocks of 32 that begin with a
-  // float scale and a float minimum:  w = scale * code + minimum.  Codes of 4 bit lie as Q4_1's do.
+  // scale and a minimum, F32 or BF16:  w = scale * code + minimum.  Codes of 4 bit lie as Q4_1's
+  // do.
   AFFINE4 = 0x10000,
   AFFINE8 = 0x10001,
+  AFFINE4_BF16 = 0x10002,
+  AFFINE8_BF16 = 0x10003,
 };
 
 struct DTypeInfo {

@@ -35,13 +35,11 @@ struct Reader {
   }
   float scale(std::size_t row, std::size_t group) const {
     const std::size_t at = at_group(row, group);
-    if (k.wide_scales) return static_cast<const float*>(m.scales)[at];
-    return half_value(static_cast<const std::uint16_t*>(m.scales)[at]);
+    return value(m.scales, at);
   }
   float minimum(std::size_t row, std::size_t group) const {
     const std::size_t at = at_group(row, group);
-    if (k.wide_scales) return static_cast<const float*>(m.minimum)[at];
-    return half_value(static_cast<const std::uint16_t*>(m.minimum)[at]);
+    return value(m.minimum, at);
   }
   std::int32_t sub_scale(std::size_t row, std::size_t sub) const {
     const std::size_t at = at_sub(row, sub);
@@ -53,6 +51,12 @@ struct Reader {
   }
 
  private:
+  float value(const void* plane, std::size_t at) const {
+    if (k.scales == ScaleType::F32) return static_cast<const float*>(plane)[at];
+    const std::uint16_t bits = static_cast<const std::uint16_t*>(plane)[at];
+    if (k.scales == ScaleType::Bf16) return std::bit_cast<float>(std::uint32_t{bits} << 16);
+    return half_value(bits);
+  }
   std::size_t at_group(std::size_t row, std::size_t group) const {
     return (row / 16 * (m.cols / (k.super ? 256 : 32)) + group) * 16 + row % 16;
   }
@@ -181,11 +185,13 @@ TEST_P(EveryKind, ExtremesStayExact) {
   const KindTraits k = traits(GetParam());
   RandomQuantMatrix w(GetParam(), 32, 512, rng);
   const std::size_t code_bytes = 32 * 512 / (k.wide_codes ? 1 : 2);
-  const bool any = GetParam() == PackedKind::Block8 || GetParam() == PackedKind::Block8Wide;
+  const bool any = k.wide_codes && !k.super && GetParam() != PackedKind::Block8Min;
   const int largest = any || !k.wide_codes ? 255 : 63;
   std::fill_n(w.codes.data(), code_bytes / 2, static_cast<std::uint8_t>(largest));
   std::fill_n(w.codes.data() + code_bytes / 2, code_bytes / 2, std::uint8_t{0});
-  const std::uint16_t scales[] = {0x7bff, 0xfbff, 0x0001, 0x8001, 0x03ff, 0x8000, 0x0000, 0x0400};
+  const std::uint16_t halves[] = {0x7bff, 0xfbff, 0x0001, 0x8001, 0x03ff, 0x8000, 0x0000, 0x0400};
+  const std::uint16_t bfloats[] = {0x7f00, 0xff00, 0x0001, 0x8001, 0x007f, 0x8000, 0x0000, 0x0080};
+  const auto* scales = k.scales == ScaleType::Bf16 ? bfloats : halves;
   for (std::size_t i = 0; i < 32 * 512 / (k.super ? 256U : 32U); ++i) {
     w.scales.data()[i] = scales[i % 8];
     w.minimum.data()[i] = scales[(i + 3) % 8];

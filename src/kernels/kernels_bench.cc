@@ -33,7 +33,7 @@ void rates(benchmark::State& state, std::size_t weight_bytes, std::size_t macs) 
 std::size_t packed_bytes(const QuantMatrix& m) {
   const KindTraits k = traits(m.kind);
   const std::size_t weights = m.rows_padded * m.cols;
-  const std::size_t scale = (k.wide_scales ? 4U : 2U) * (k.minimum ? 2U : 1U);
+  const std::size_t scale = bytes_of(k.scales) * (k.minimum ? 2U : 1U);
   return (k.wide_codes ? weights : weights / 2) +
          weights / (k.super ? kSuperBlock : kBlock) * scale +
          (k.super ? weights / k.sub * (k.minimum ? 2 : 1) : 0);

@@ -12,7 +12,7 @@
 namespace minerva::kernels {
 
 // Grows whenever the layout below changes; part of the key of everything kept on disk.
-inline constexpr std::uint32_t kPackedLayoutVersion = 2;
+inline constexpr std::uint32_t kPackedLayoutVersion = 3;
 
 inline constexpr std::size_t kPanelRows = 16;
 inline constexpr std::size_t kBlock = 32;        // k of one scale in the Block kinds
@@ -28,6 +28,8 @@ inline constexpr std::size_t kSuperBlock = 256;  // k of one d/dmin in the Super
 //   Block8Min   8 bit   -      d, m f16 per 32                         Q5_1
 //   Block4Wide  4 bit   -      d, m f32 per 32                         AFFINE4
 //   Block8Wide  8 bit   -      d, m f32 per 32                         AFFINE8
+//   Block4Brain 4 bit   -      d, m bf16 per 32                        AFFINE4_BF16
+//   Block8Brain 8 bit   -      d, m bf16 per 32                        AFFINE8_BF16
 //   Super4Min   4 bit   -      d, dmin f16 per 256; s, m u8 per 32     Q4_K
 //   Super4Min16 4 bit   -      the same, s and m per 16                Q2_K
 //   Super4x16   4 bit   -      d f16 per 256; s i8 per 16              Q3_K (zero 4)
@@ -36,9 +38,9 @@ inline constexpr std::size_t kSuperBlock = 256;  // k of one d/dmin in the Super
 //   Super8x16   8 bit   -      d f16 per 256; s i8 per 16              Q6_K (zero 32)
 //
 // A table kind's code c stands for the unsigned table[c], to which `zero` applies. Bounds that keep
-// every integer exact: |code - zero| <= 128 in all kinds but Block8Wide, whose codes go to 255 with
-// a zero of 0; codes of Block8Min, Super8Min and Super8x16 are at most 63, so that two products
-// with an int8 fit 16 bits.
+// every integer exact: |code - zero| <= 128 in all kinds but Block8Wide and Block8Brain, whose
+// codes go to 255 with a zero of 0; codes of Block8Min, Super8Min and Super8x16 are at most 63, so
+// that two products with an int8 fit 16 bits.
 enum class PackedKind : std::uint8_t {
   Block4,
   Block4Min,
@@ -53,22 +55,29 @@ enum class PackedKind : std::uint8_t {
   Super8x16,
   Block4Wide,
   Block8Wide,
+  Block4Brain,
+  Block8Brain,
 };
 inline constexpr PackedKind kPackedKinds[] = {
-    PackedKind::Block4,     PackedKind::Block4Min, PackedKind::Block4Lut,   PackedKind::Block8,
-    PackedKind::Block8Min,  PackedKind::Super4Min, PackedKind::Super4Min16, PackedKind::Super4x16,
-    PackedKind::Super4Lut,  PackedKind::Super8Min, PackedKind::Super8x16,   PackedKind::Block4Wide,
-    PackedKind::Block8Wide,
+    PackedKind::Block4,      PackedKind::Block4Min,   PackedKind::Block4Lut,
+    PackedKind::Block8,      PackedKind::Block8Min,   PackedKind::Super4Min,
+    PackedKind::Super4Min16, PackedKind::Super4x16,   PackedKind::Super4Lut,
+    PackedKind::Super8Min,   PackedKind::Super8x16,   PackedKind::Block4Wide,
+    PackedKind::Block8Wide,  PackedKind::Block4Brain, PackedKind::Block8Brain,
 };
+
+// Of d and m.
+enum class ScaleType : std::uint8_t { F16, Bf16, F32 };
+constexpr std::size_t bytes_of(ScaleType type) { return type == ScaleType::F32 ? 4 : 2; }
 
 // What a kind means for the code that reads it.
 struct KindTraits {
-  bool wide_codes;           // 8 bit
-  bool super;                // Super kinds: integer sub-scales and one float step per 256
-  std::size_t sub;           // k of one sub-scale: 16 or 32
-  bool minimum;              // has a minimum
-  bool table;                // codes go through QuantMatrix::table
-  bool wide_scales = false;  // d and m are f32
+  bool wide_codes;  // 8 bit
+  bool super;       // Super kinds: integer sub-scales and one float step per 256
+  std::size_t sub;  // k of one sub-scale: 16 or 32
+  bool minimum;     // has a minimum
+  bool table;       // codes go through QuantMatrix::table
+  ScaleType scales = ScaleType::F16;
 };
 constexpr KindTraits traits(PackedKind kind) {
   switch (kind) {
@@ -77,7 +86,7 @@ constexpr KindTraits traits(PackedKind kind) {
     case PackedKind::Block4Min:
       return {false, false, 32, true, false};
     case PackedKind::Block4Lut:
-      return {false, false, 32, false, true, true};
+      return {false, false, 32, false, true, ScaleType::F32};
     case PackedKind::Block8:
       return {true, false, 32, false, false};
     case PackedKind::Block8Min:
@@ -95,9 +104,13 @@ constexpr KindTraits traits(PackedKind kind) {
     case PackedKind::Super8x16:
       return {true, true, 16, false, false};
     case PackedKind::Block4Wide:
-      return {false, false, 32, true, false, true};
+      return {false, false, 32, true, false, ScaleType::F32};
     case PackedKind::Block8Wide:
-      return {true, false, 32, true, false, true};
+      return {true, false, 32, true, false, ScaleType::F32};
+    case PackedKind::Block4Brain:
+      return {false, false, 32, true, false, ScaleType::Bf16};
+    case PackedKind::Block8Brain:
+      return {true, false, 32, true, false, ScaleType::Bf16};
   }
   return {};
 }
@@ -108,7 +121,7 @@ constexpr KindTraits traits(PackedKind kind) {
 //   codes   [P][cols/32][..]  8 bit: 8 x 64 B; 64 B = 16 rows x 4 k:  byte 4*row + (k % 4)
 //                             4 bit: 4 x 64 B; byte 4*row + j of the g-th 64 B holds in its low
 //                             nibble k = 8g + j and in its high nibble k = 8g + 4 + j
-//   scales  Block kinds:      [P][cols/32][16 rows] f16 or f32
+//   scales  Block kinds:      [P][cols/32][16 rows] f16, bf16 or f32
 //           Super kinds:      [P][cols/256][16 rows] f16
 //   minimum the same shape and type (m of Block kinds, dmin of Super kinds)
 //   sub_scales  Super kinds:  [P][cols/256][256/sub][16 rows] u8 or i8

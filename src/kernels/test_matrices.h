@@ -16,14 +16,20 @@ namespace minerva::kernels {
 
 inline std::string_view kind_name(PackedKind kind) {
   static constexpr std::string_view kNames[] = {
-      "Block4",    "Block4Min", "Block4Lut", "Block8",    "Block8Min",  "Super4Min", "Super4Min16",
-      "Super4x16", "Super4Lut", "Super8Min", "Super8x16", "Block4Wide", "Block8Wide"};
+      "Block4",    "Block4Min",   "Block4Lut",  "Block8",      "Block8Min",
+      "Super4Min", "Super4Min16", "Super4x16",  "Super4Lut",   "Super8Min",
+      "Super8x16", "Block4Wide",  "Block8Wide", "Block4Brain", "Block8Brain"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
 // A positive f16 between 2^-10 and 2^-6, with `sign`.
 inline std::uint16_t small_half(std::mt19937& rng) {
   return static_cast<std::uint16_t>((5U << 10) + rng() % (4U << 10) + (rng() % 2 << 15));
+}
+
+// The same of a bf16.
+inline std::uint16_t small_bfloat16(std::mt19937& rng) {
+  return static_cast<std::uint16_t>((117U << 7) + rng() % (4U << 7) + (rng() % 2 << 15));
 }
 
 // A 64-byte aligned plane.
@@ -57,7 +63,8 @@ struct RandomQuantMatrix {
                                              : 0;
     const std::size_t weights = m.rows_padded * cols;
     codes = Plane<std::uint8_t>(k.wide_codes ? weights : weights / 2);
-    const bool any = kind == PackedKind::Block8 || kind == PackedKind::Block8Wide;
+    const bool any = kind == PackedKind::Block8 || kind == PackedKind::Block8Wide ||
+                     kind == PackedKind::Block8Brain;
     const unsigned largest = any || !k.wide_codes ? 255 : 63;
     for (std::size_t i = 0; i < (k.wide_codes ? weights : weights / 2); ++i) {
       codes.data()[i] = static_cast<std::uint8_t>(rng() & largest);
@@ -71,12 +78,17 @@ struct RandomQuantMatrix {
     for (std::size_t i = 0; i < groups; ++i) {
       scales.data()[i] = small_half(rng);
       minimum.data()[i] = small_half(rng);
+      if (k.scales == ScaleType::Bf16) {
+        scales.data()[i] = small_bfloat16(rng);
+        minimum.data()[i] = small_bfloat16(rng);
+      }
       wide_scales.data()[i] = static_cast<float>(rng() % 1000) * 1e-5F - 0.005F;
       wide_minimum.data()[i] = static_cast<float>(rng() % 1000) * 1e-3F - 0.5F;
     }
-    m.scales = k.wide_scales ? static_cast<const void*>(wide_scales.data()) : scales.data();
+    const bool wide = k.scales == ScaleType::F32;
+    m.scales = wide ? static_cast<const void*>(wide_scales.data()) : scales.data();
     if (k.minimum)
-      m.minimum = k.wide_scales ? static_cast<const void*>(wide_minimum.data()) : minimum.data();
+      m.minimum = wide ? static_cast<const void*>(wide_minimum.data()) : minimum.data();
     if (k.super) {
       const std::size_t subs = m.rows_padded * (cols / k.sub);
       sub_scales = Plane<std::uint8_t>(subs);

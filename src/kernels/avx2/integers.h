@@ -43,11 +43,13 @@ inline Four load_four(const std::int8_t* from) {
 //   Small   codes <= 63: a pair is at most 2 * 63 * 127 = 16002; widened at once
 //   Signed  value = code - zero, |value| <= 128: |value| is the unsigned operand and the activation
 //           takes its sign; a pair is at most 2 * 128 * 127 = 32512; widened at once. Codes of
-//           Block8Wide go to 255: 128 is taken off them, and the sum gets it back (kCodeShift)
+//           Block8Wide and Block8Brain go to 255: 128 is taken off them, and the sum gets it back
+//           (kCodeShift)
 enum class Multiply : std::uint8_t { Nibble, Small, Signed };
 constexpr Multiply multiply_of(PackedKind kind) {
   if (kind == PackedKind::Block8 || kind == PackedKind::Block4Lut ||
-      kind == PackedKind::Super4Lut || kind == PackedKind::Block8Wide) {
+      kind == PackedKind::Super4Lut || kind == PackedKind::Block8Wide ||
+      kind == PackedKind::Block8Brain) {
     return Multiply::Signed;
   }
   return kind == PackedKind::Block8Min || kind == PackedKind::Super8Min ||
@@ -57,7 +59,8 @@ constexpr Multiply multiply_of(PackedKind kind) {
 }
 
 template <PackedKind kind>
-inline constexpr std::int32_t kCodeShift = kind == PackedKind::Block8Wide ? 128 : 0;
+inline constexpr std::int32_t kCodeShift =
+    kind == PackedKind::Block8Wide || kind == PackedKind::Block8Brain ? 128 : 0;
 
 struct Codes {
   __m256i low, high;  // rows 0-7 and 8-15: codes, or signed values

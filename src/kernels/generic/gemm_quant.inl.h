@@ -94,8 +94,10 @@ template <PackedKind kind, int panels, int count>
 // 16 rows' scales or minima of a Block kind.
 template <PackedKind kind>
 [[gnu::always_inline]] inline V16 load_scales(const void* plane, std::size_t at) {
-  if constexpr (traits(kind).wide_scales) {
+  if constexpr (traits(kind).scales == ScaleType::F32) {
     return load(static_cast<const float*>(plane) + at);
+  } else if constexpr (traits(kind).scales == ScaleType::Bf16) {
+    return load_bfloat16(static_cast<const std::uint16_t*>(plane) + at);
   } else {
     return load_half(static_cast<const std::uint16_t*>(plane) + at);
   }
@@ -364,5 +366,9 @@ inline void gemm_quant_any(const QuantMatrix& w, const Activations& x, std::size
       return run(Int<static_cast<int>(PackedKind::Block4Wide)>{});
     case PackedKind::Block8Wide:
       return run(Int<static_cast<int>(PackedKind::Block8Wide)>{});
+    case PackedKind::Block4Brain:
+      return run(Int<static_cast<int>(PackedKind::Block4Brain)>{});
+    case PackedKind::Block8Brain:
+      return run(Int<static_cast<int>(PackedKind::Block8Brain)>{});
   }
 }
