@@ -35,11 +35,14 @@ Result<void> convert_folder(const Context& context, const ConvertVerbOptions& op
   const auto report = models::convert_model(entry.path, options.to, conversion);
   bar.clear();
   if (!report) return fail(report.error());
+  for (const std::string& note : report->notes)
+    tell(fmt::format("note: {}\n", escape_controls(note)));
   if (options.json) {
     const wire::Json out = {{"path", options.to},
                             {"architecture", report->architecture},
                             {"tensors", report->tensors},
-                            {"bytes", report->file_bytes}};
+                            {"bytes", report->file_bytes},
+                            {"notes", report->notes}};
     return write_out(wire::dump_json(out) + "\n");
   }
   return write_out(fmt::format("{}: {}, {} tensors, {}\n", escape_controls(options.to),

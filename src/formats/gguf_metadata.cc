@@ -41,6 +41,11 @@ void GgufMetadata::add_strings(std::string_view key, std::span<const std::string
   for (const std::string_view value : values) put_string(entries_, value);
 }
 
+void GgufMetadata::add_u8s(std::string_view key, std::span<const std::byte> values) {
+  begin_array(key, GgufType::U8, values.size());
+  put_bytes(entries_, values);
+}
+
 void GgufMetadata::add_i32s(std::string_view key, std::span<const std::int32_t> values) {
   begin_array(key, GgufType::I32, values.size());
   put_bytes(entries_, std::as_bytes(values));

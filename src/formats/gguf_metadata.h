@@ -20,6 +20,7 @@ class GgufMetadata {
   void add_bool(std::string_view key, bool value);
   void add_string(std::string_view key, std::string_view value);
   void add_strings(std::string_view key, std::span<const std::string_view> values);
+  void add_u8s(std::string_view key, std::span<const std::byte> values);
   void add_i32s(std::string_view key, std::span<const std::int32_t> values);
   void add_f32s(std::string_view key, std::span<const float> values);
   void add_bools(std::string_view key, const std::vector<bool>& values);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "formats/dequantize.h"
@@ -68,6 +69,18 @@ std::uint32_t file_type(DType type) {
   }
 }
 
+// "135M", "1.5B": as files are labelled.
+std::string size_label(std::uint64_t weights) {
+  constexpr std::pair<double, const char*> kUnits[] = {{1e12, "T"}, {1e9, "B"}, {1e6, "M"}};
+  const auto count = static_cast<double>(weights);
+  for (const auto& [unit, letter] : kUnits) {
+    if (count < unit) continue;
+    const bool whole = count >= 10 * unit || letter[0] == 'M';
+    return fmt::format("{:.{}f}{}", count / unit, whole ? 0 : 1, letter);
+  }
+  return fmt::format("{:.0f}K", count / 1e3);
+}
+
 std::uint32_t main_file_type(std::span<const formats::GgufTensorPlan> plan) {
   const formats::GgufTensorPlan* largest = nullptr;
   for (const formats::GgufTensorPlan& tensor : plan)
@@ -114,6 +127,13 @@ Result<ConversionReport> convert_model(const std::string& folder, const std::str
   const GgufTensor* embedding = model->find_tensor("token_embd.weight");
   if (embedding == nullptr)
     return fail(ErrorCode::InvalidModel, fmt::format("{}: it has no embedding", folder));
+  if (vocabulary->tokenizer->vocab_size() > embedding->dims[1]) {
+    return fail(ErrorCode::InvalidModel,
+                fmt::format("{}: its tokenizer has {} tokens, and its embedding {} rows: the two "
+                            "are not of the same model",
+                            folder, vocabulary->tokenizer->vocab_size(), embedding->dims[1]),
+                "tokenizer.json");
+  }
 
   std::vector<formats::GgufTensorPlan> plan;
   std::uint64_t total = 0;
@@ -125,9 +145,11 @@ Result<ConversionReport> convert_model(const std::string& folder, const std::str
   formats::GgufMetadata metadata;
   for (const formats::GgufKeyValue& entry : model->metadata()) metadata.add(entry.key, entry.value);
   metadata.add_string("general.type", "model");
+  metadata.add_string("general.size_label", size_label(total));
   metadata.add_u32("general.file_type", main_file_type(plan));
   metadata.add_u32("general.quantization_version", 2);
-  MINERVA_TRY(add_vocabulary_keys(folder, *vocabulary, embedding->dims[1], metadata));
+  MINERVA_ASSIGN(std::vector<std::string> notes,
+                 add_vocabulary_keys(folder, *vocabulary, embedding->dims[1], metadata));
 
   MINERVA_ASSIGN(const auto writer,
                  formats::GgufWriter::create(to, options.overwrite, metadata, plan));
@@ -146,6 +168,7 @@ Result<ConversionReport> convert_model(const std::string& folder, const std::str
   MINERVA_ASSIGN(report.architecture, model->get_string_or("general.architecture", ""));
   report.tensors = plan.size();
   report.file_bytes = writer->file_bytes();
+  report.notes = std::move(notes);
   return report;
 } catch (const std::bad_alloc&) {
   return fail(ErrorCode::OutOfMemory, "out of memory");

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "formats/dtype.h"
@@ -23,6 +24,8 @@ struct ConversionReport {
   std::string architecture;
   std::uint64_t tensors = 0;
   std::uint64_t file_bytes = 0;
+  // What of the tokenizer GGUF has no words for, and for which texts that matters.
+  std::vector<std::string> notes;
 };
 
 // Errors say what is unsupported, what of the folder is broken, or what became of the file: it is

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstring>
+#include <initializer_list>
 #include <utility>
 
 #include "base/log.h"
@@ -35,8 +37,13 @@ std::string plain_name(std::string_view name) {
   return std::string(name);
 }
 
-// Belongs to MODULE.weight, which mlx-lm has quantised.
+// Belongs to MODULE.weight, which mlx-lm has quantised, or which is of 8-bit floats.
 bool is_part_of_quantized(const FolderTensors& tensors, std::string_view name) {
+  constexpr std::string_view kScale = "_scale_inv";
+  if (name.ends_with(kScale)) {
+    const FolderTensor* codes = tensors.find(name.substr(0, name.size() - kScale.size()));
+    return codes != nullptr && codes->dtype == "F8_E4M3";
+  }
   for (const std::string_view ending : {".scales", ".biases"}) {
     if (!name.ends_with(ending)) continue;
     const std::string weight = std::string(name.substr(0, name.size() - ending.size())) + ".weight";
@@ -44,6 +51,20 @@ bool is_part_of_quantized(const FolderTensors& tensors, std::string_view name) {
     return codes != nullptr && codes->dtype == "U32";
   }
   return false;
+}
+
+// The eyes and ears of a model whose text part is run: requests with images go to other engines.
+bool is_of_other_senses(const ConfigReader& config, std::string_view name) {
+  if (config.object("text_config") == nullptr) return false;
+  constexpr std::string_view kModel = "model.";
+  if (name.starts_with(kModel)) name.remove_prefix(kModel.size());
+  const auto begins = [name](std::initializer_list<std::string_view> beginnings) {
+    return std::ranges::any_of(beginnings, [name](auto one) { return name.starts_with(one); });
+  };
+  if (config.object("vision_config") != nullptr &&
+      begins({"vision_tower.", "vision_model.", "visual.", "multi_modal_projector."}))
+    return true;
+  return config.object("audio_config") != nullptr && begins({"audio_tower."});
 }
 
 bool is_transposed(Change change) {
@@ -66,7 +87,7 @@ Result<formats::GgufParts> FolderAssembly::run() {
 }
 
 Result<void> FolderAssembly::place(const std::string& name) {
-  if (is_part_of_quantized(tensors_, name)) return {};
+  if (is_part_of_quantized(tensors_, name) || is_of_other_senses(whole_, name)) return {};
   // The embedding stands in for it, whatever was stored.
   if (tied_ && plain_name(name).starts_with("lm_head.")) return {};
   MINERVA_ASSIGN(const bool own, place_by(family_.rules, name));

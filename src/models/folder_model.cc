@@ -75,8 +75,11 @@ FolderVerdict judge_folder_model(const Json& config) {
     return verdict;
   }
   verdict.architecture = family->architecture;
-  const auto how = read_mlx_quantization(ConfigReader(config, "config.json"), {});
-  if (!how) verdict.objection = "cannot read its weights: " + how.error().message;
+  const ConfigReader reader(config, "config.json");
+  if (const auto how = read_mlx_quantization(reader, {}); !how)
+    verdict.objection = "cannot read its weights: " + how.error().message;
+  if (const auto how = read_float8_quantization(reader); !how)
+    verdict.objection = "cannot read its weights: " + how.error().message;
   return verdict;
 }
 

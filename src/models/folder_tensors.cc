@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <optional>
 
 #include "base/checked.h"
@@ -75,6 +76,27 @@ Result<MlxQuantization> read_mlx_quantization(const ConfigReader& config, std::s
               "quantization");
 }
 
+Result<std::optional<Float8Quantization>> read_float8_quantization(const ConfigReader& config) {
+  const nlohmann::json* all = config.object("quantization_config");
+  if (all == nullptr) return std::nullopt;
+  const ConfigReader here(*all, config.where() + ": quantization_config");
+  MINERVA_ASSIGN(const std::string method, here.text_or("quant_method", ""));
+  if (method != "fp8") return std::nullopt;
+  MINERVA_ASSIGN(const std::string format, here.text_or("fmt", "e4m3"));
+  MINERVA_ASSIGN(const std::string scheme, here.text_or("activation_scheme", "dynamic"));
+  if (format != "e4m3") return here.refuse("fmt", "must be e4m3");
+  if (scheme != "dynamic")
+    return here.refuse("activation_scheme", "must be dynamic: activations stay floats here");
+  MINERVA_ASSIGN(const auto block, here.numbers("weight_block_size"));
+  const auto good = [](float size) {
+    return size >= 1 && size <= 65536 && size == std::floor(size);
+  };
+  if (block.size() != 2 || !good(block[0]) || !good(block[1]))
+    return here.refuse("weight_block_size", "must be two whole numbers from 1 to 65536");
+  return Float8Quantization{static_cast<std::uint32_t>(block[0]),
+                            static_cast<std::uint32_t>(block[1])};
+}
+
 const FolderTensor* FolderTensors::find(std::string_view name) const {
   const auto at = tensors_.find(name);
   return at == tensors_.end() ? nullptr : &at->second;
@@ -108,6 +130,7 @@ Result<WeightSource> FolderTensors::source(const std::string& name,
   if (tensor == nullptr) return bad(name, "it is missing");
   if (tensor->dtype == "U32" && name.ends_with(".weight"))
     return quantized(name.substr(0, name.size() - 7), *tensor, config);
+  if (tensor->dtype == "F8_E4M3") return float8(name, *tensor, config);
   const auto type = float_type(tensor->dtype);
   if (!type) {
     return fail(ErrorCode::Unsupported,
@@ -167,6 +190,39 @@ Result<WeightSource> FolderTensors::quantized(const std::string& module, const F
   out.form = WeightSource::Form::Affine;
   out.type = affine_type(how.bits, *type);
   out.affine = {how.bits, how.group, *type, codes.bytes, scales->bytes, biases->bytes};
+  return out;
+}
+
+Result<WeightSource> FolderTensors::float8(const std::string& name, const FolderTensor& codes,
+                                           const ConfigReader& config) const {
+  MINERVA_ASSIGN(const auto how, read_float8_quantization(config));
+  if (!how) {
+    return bad(name,
+               "its weights are 8-bit floats, and config.json has no quantization_config of "
+               "the method fp8");
+  }
+  const FolderTensor* scales = find(name + "_scale_inv");
+  if (scales == nullptr)
+    return bad(name,
+               fmt::format("it is of 8-bit floats, and {}_scale_inv is missing", shown(name)));
+  WeightSource out;
+  out.form = WeightSource::Form::Float8;
+  out.type = DType::BF16;
+  const auto type = float_type(scales->dtype);
+  if (codes.shape.size() != 2 || !set_shape(out, codes.shape) || !type) {
+    return bad(name, fmt::format("it is F8_E4M3 [{}] with scales of {}; wanted are two dimensions "
+                                 "and scales of F32, F16 or BF16",
+                                 fmt::join(codes.shape, ", "), scales->dtype));
+  }
+  const std::vector<std::uint64_t> wanted = {(out.rows - 1) / how->block_rows + 1,
+                                             (out.cols - 1) / how->block_cols + 1};
+  if (scales->shape != wanted) {
+    return bad(name, fmt::format("it is [{}] in tiles of {} x {}, which wants scales of [{}]; they "
+                                 "are [{}]",
+                                 fmt::join(codes.shape, ", "), how->block_rows, how->block_cols,
+                                 fmt::join(wanted, ", "), fmt::join(scales->shape, ", ")));
+  }
+  out.float8 = {how->block_rows, how->block_cols, *type, codes.bytes, scales->bytes};
   return out;
 }
 

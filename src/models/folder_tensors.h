@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,14 @@ struct MlxQuantization {
 // What config.json says of all modules, or of this one. Unsupported names the mode or the bits.
 Result<MlxQuantization> read_mlx_quantization(const ConfigReader& config, std::string_view module);
 
+// Of config.json's quantization_config, where it says fp8; nothing where it says nothing or another
+// method. Unsupported for formats but E4M3 in tiles and for scales of activations.
+struct Float8Quantization {
+  std::uint32_t block_rows = 0;
+  std::uint32_t block_cols = 0;
+};
+Result<std::optional<Float8Quantization>> read_float8_quantization(const ConfigReader& config);
+
 class FolderTensors {
  public:
   // InvalidModel: a file that is missing or lies, a name in two files.
@@ -45,7 +54,8 @@ class FolderTensors {
   // For who keeps the views.
   std::vector<std::unique_ptr<MappedFile>> take_mappings() { return std::move(mappings_); }
 
-  // A tensor as it is, or MODULE.weight of a module that mlx-lm has quantised.
+  // A tensor as it is, or MODULE.weight of a module that mlx-lm has quantised or whose weights are
+  // 8-bit floats with MODULE.weight_scale_inv.
   // Unsupported: a type that is none of F32, F16 and BF16.
   Result<WeightSource> source(const std::string& name, const ConfigReader& config) const;
   // Blocks of 32 MXFP4 weights and their scales, as gpt-oss has them:
@@ -55,6 +65,8 @@ class FolderTensors {
  private:
   Result<WeightSource> quantized(const std::string& module, const FolderTensor& codes,
                                  const ConfigReader& config) const;
+  Result<WeightSource> float8(const std::string& name, const FolderTensor& codes,
+                              const ConfigReader& config) const;
 
   std::vector<std::unique_ptr<MappedFile>> mappings_;
   std::map<std::string, FolderTensor, std::less<>> tensors_;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "formats/gguf_metadata.h"
@@ -10,10 +11,13 @@
 
 namespace minerva::models {
 
-// `rows`: of the embedding; ids that stand for no token become unused ones. Reads merges and the
-// pre-tokenizer from the folder's tokenizer.json. Unsupported, by name, for a tokenizer that GGUF
-// has no words for, or that we do not know its words for.
-Result<void> add_vocabulary_keys(const std::string& folder, const LoadedVocabulary& vocabulary,
-                                 std::uint64_t rows, formats::GgufMetadata& metadata);
+// `vocabulary`: of the folder. `rows`: of the embedding; ids that stand for no token become unused
+// ones. What comes back are notes: what GGUF has no words for, and for which texts that matters.
+// Unsupported, by name, for a tokenizer that GGUF has no words for or that we do not know its words
+// for; what is written has been read again and gives the folder's ids.
+Result<std::vector<std::string>> add_vocabulary_keys(const std::string& folder,
+                                                     const LoadedVocabulary& vocabulary,
+                                                     std::uint64_t rows,
+                                                     formats::GgufMetadata& metadata);
 
 }  // namespace minerva::models

@@ -143,6 +143,10 @@ Result<void> judge_quantization(ModelEntry& entry, const ModelFolder& folder, co
     entry.evidence.emplace_back("its experts are quantised by mxfp4");
     return {};
   }
+  if (method == "fp8") {
+    entry.evidence.emplace_back("its weights are 8-bit floats with scales (fp8)");
+    return {};
+  }
   if (!method.empty()) {
     return fail(ErrorCode::InvalidModel,
                 fmt::format("{}: its weights are quantised by {}, which no engine here reads; use "

@@ -71,7 +71,7 @@ TEST_F(InspectFolder, GptqAndAwqAreNamedAndOthersRefused) {
     EXPECT_EQ(look().format, ModelFormat::Gptq) << method;
     EXPECT_EQ(look().problem, "");
   }
-  for (const std::string method : {"bitsandbytes", "fp8", "compressed-tensors", "hqq", "aqlm"}) {
+  for (const std::string method : {"bitsandbytes", "compressed-tensors", "hqq", "aqlm"}) {
     write_config(R"("quantization_config":{"quant_method":")" + method + "\"}");
     expect_problem("quantised by " + method);
   }

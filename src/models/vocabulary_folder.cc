@@ -4,44 +4,16 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <optional>
-#include <string_view>
 #include <utility>
 
-#include "base/mapped_file.h"
 #include "formats/json_text.h"
-#include "text/tokenizer_json_reader.h"
+#include "models/tokenizer_files.h"
 
 namespace minerva::models {
 namespace {
 
 namespace fs = std::filesystem;
 using json = nlohmann::json;
-
-// The largest in use, of vocabularies with ten thousand added tokens, have 2 MB.
-constexpr std::size_t kSmallFileBytesMax = std::size_t{16} << 20;
-
-// A file that is held while its bytes are used; empty where there is none.
-struct OptionalFile {
-  std::unique_ptr<MappedFile> file;
-  std::string_view text() const {
-    if (!file) return {};
-    return {reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()};
-  }
-};
-
-Result<OptionalFile> open_file(const std::string& folder, const char* name,
-                               std::size_t bytes_max = kSmallFileBytesMax) {
-  const std::string path = (fs::path(folder) / name).string();
-  auto file = MappedFile::open(path);
-  if (!file && file.error().code == ErrorCode::NotFound) return OptionalFile{};
-  if (!file) return fail(std::move(file.error()));
-  if ((*file)->bytes().size() > bytes_max) {
-    return fail(ErrorCode::TooLarge, fmt::format("{} has {} bytes; at most {} are read", path,
-                                                 (*file)->bytes().size(), bytes_max));
-  }
-  return OptionalFile{std::move(*file)};
-}
 
 Result<json> object_of(const OptionalFile& file) {
   if (!file.file) return json::object();
@@ -71,12 +43,12 @@ std::string template_of(const json& config) {
 }
 
 Result<std::string> read_template(const std::string& folder, const OptionalFile& config) {
-  MINERVA_ASSIGN(const OptionalFile jinja, open_file(folder, "chat_template.jinja"));
+  MINERVA_ASSIGN(const OptionalFile jinja, open_optional_file(folder, "chat_template.jinja"));
   if (jinja.file) return std::string(jinja.text());
   MINERVA_ASSIGN(const json settings, object_of(config));
   if (std::string text = template_of(settings); !text.empty()) return text;
   // Of models that see, whose processor has it.
-  MINERVA_ASSIGN(const OptionalFile alone, open_file(folder, "chat_template.json"));
+  MINERVA_ASSIGN(const OptionalFile alone, open_optional_file(folder, "chat_template.json"));
   MINERVA_ASSIGN(const json processor, object_of(alone));
   return template_of(processor);
 }
@@ -91,43 +63,16 @@ std::uint64_t context_of(const json& config) {
   return found != owner.end() && found->is_number_unsigned() ? found->get<std::uint64_t>() : 0;
 }
 
-std::unexpected<Error> no_tokenizer(const std::string& folder) {
-  std::error_code ignored;
-  if (fs::exists(fs::path(folder) / "tokenizer.model", ignored)) {
-    return fail(ErrorCode::Unsupported,
-                fmt::format("{} has a tokenizer.model but no tokenizer.json; tokenizers of that "
-                            "file are not supported yet. Most models have a tokenizer.json where "
-                            "they come from: put it there",
-                            folder),
-                "tokenizer.model");
-  }
-  return fail(ErrorCode::InvalidModel,
-              fmt::format("{} has no tokenizer.json: it is no model folder, or part of it is "
-                          "missing",
-                          folder),
-              "tokenizer.json");
-}
-
 }  // namespace
 
 Result<std::shared_ptr<LoadedVocabulary>> load_folder_vocabulary(const std::string& folder) {
-  MINERVA_ASSIGN(const auto tokenizer,
-                 open_file(folder, "tokenizer.json", text::kTokenizerJsonBytesMax));
-  if (!tokenizer.file) return no_tokenizer(folder);
-  MINERVA_ASSIGN(const auto tokenizer_config, open_file(folder, "tokenizer_config.json"));
-  MINERVA_ASSIGN(const auto special, open_file(folder, "special_tokens_map.json"));
-  MINERVA_ASSIGN(const auto generation, open_file(folder, "generation_config.json"));
-  MINERVA_ASSIGN(const auto config_file, open_file(folder, "config.json"));
+  MINERVA_ASSIGN(const FolderTokenizerFiles files, open_tokenizer_files(folder));
   auto out = std::make_shared<LoadedVocabulary>();
-  auto made = text::Tokenizer::from_json({.tokenizer = tokenizer.text(),
-                                          .tokenizer_config = tokenizer_config.text(),
-                                          .special_tokens_map = special.text(),
-                                          .generation_config = generation.text(),
-                                          .config = config_file.text()});
+  auto made = text::Tokenizer::from_json(files.views());
   if (!made) return fail(std::move(made.error()).in(folder));
   out->tokenizer = std::move(*made);
-  MINERVA_ASSIGN(out->chat_template, read_template(folder, tokenizer_config));
-  MINERVA_ASSIGN(const json config, object_of(config_file));
+  MINERVA_ASSIGN(out->chat_template, read_template(folder, files.tokenizer_config));
+  MINERVA_ASSIGN(const json config, object_of(files.config));
   out->architecture = text_of(config, "model_type");
   out->context_length = context_of(config);
   out->model_name = text_of(config, "_name_or_path");

@@ -1,11 +1,13 @@
 #include "models/weight_source.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "base/check.h"
 #include "formats/dequantize.h"
-#include "formats/half.h"
+#include "formats/float8.h"
+#include "formats/quantize.h"
 
 namespace minerva::models {
 namespace {
@@ -38,6 +40,11 @@ void put_nibbles(const std::array<std::uint8_t, kBlock>& codes, std::byte* out) 
     out[j] = static_cast<std::byte>(codes[j] | (codes[j + kBlock / 2] << 4));
 }
 
+void put_codes(const std::array<std::uint8_t, kBlock>& codes, bool nibbles, std::byte* out) {
+  if (nibbles) return put_nibbles(codes, out);
+  std::memcpy(out, codes.data(), kBlock);
+}
+
 void affine_row(const WeightSource& source, std::uint64_t row, std::byte* out) {
   const AffineSource& a = source.affine;
   const std::uint64_t groups = source.cols / a.group;
@@ -47,21 +54,18 @@ void affine_row(const WeightSource& source, std::uint64_t row, std::byte* out) {
   for (std::uint64_t b = 0; b < source.cols / kBlock; ++b, out += block_bytes) {
     read_codes(codes + b * 4 * a.bits, a.bits, values);
     const std::uint64_t group = row * groups + b * kBlock / a.group;
-    if (source.type == DType::Q4_1) {
+    const bool nibbles = a.bits <= 4;
+    if (source.type != DType::AFFINE4 && source.type != DType::AFFINE8) {
       std::memcpy(out, a.scales.data() + 2 * group, 2);
       std::memcpy(out + 2, a.biases.data() + 2 * group, 2);
-      put_nibbles(values, out + 4);
+      put_codes(values, nibbles, out + 4);
       continue;
     }
     const float scale = float_at(a.scale_type, a.scales, group);
     const float bias = float_at(a.scale_type, a.biases, group);
     std::memcpy(out, &scale, 4);
     std::memcpy(out + 4, &bias, 4);
-    if (source.type == DType::AFFINE4) {
-      put_nibbles(values, out + 8);
-    } else {
-      std::memcpy(out + 8, values.data(), kBlock);
-    }
+    put_codes(values, nibbles, out + 8);
   }
 }
 
@@ -76,11 +80,32 @@ void mx_row(const WeightSource& source, std::uint64_t row, std::byte* out) {
   }
 }
 
+void float8_row(const WeightSource& source, std::uint64_t row, std::byte* out) {
+  const Float8Source& f = source.float8;
+  const std::uint64_t tiles = (source.cols + f.block_cols - 1) / f.block_cols;
+  const std::byte* codes = f.codes.data() + row * source.cols;
+  std::array<float, kBlock> values;
+  for (std::uint64_t tile = 0; tile < tiles; ++tile) {
+    const float scale = float_at(f.scale_type, f.scales, row / f.block_rows * tiles + tile);
+    const std::uint64_t end = std::min(source.cols, (tile + 1) * f.block_cols);
+    for (std::uint64_t begin = tile * f.block_cols; begin < end; begin += kBlock) {
+      const std::uint64_t count = std::min(kBlock, end - begin);
+      for (std::uint64_t i = 0; i < count; ++i) {
+        const auto bits = std::to_integer<std::uint8_t>(codes[begin + i]);
+        values[i] = formats::e4m3_to_float(bits) * scale;
+      }
+      formats::quantize(DType::BF16, values.data(), out + 2 * begin, count);
+    }
+  }
+}
+
 }  // namespace
 
 formats::DType affine_type(unsigned bits, DType scale_type) {
-  if (bits > 4) return DType::AFFINE8;
-  return scale_type == DType::F16 ? DType::Q4_1 : DType::AFFINE4;
+  const bool brain = scale_type == DType::BF16;
+  if (bits > 4) return brain ? DType::AFFINE8_BF16 : DType::AFFINE8;
+  if (scale_type == DType::F16) return DType::Q4_1;
+  return brain ? DType::AFFINE4_BF16 : DType::AFFINE4;
 }
 
 std::uint64_t WeightSource::row_bytes() const {
@@ -97,6 +122,8 @@ void WeightSource::read_row(std::uint64_t row, std::byte* out) const {
       return affine_row(*this, row, out);
     case Form::Mx:
       return mx_row(*this, row, out);
+    case Form::Float8:
+      return float8_row(*this, row, out);
   }
 }
 
@@ -108,6 +135,8 @@ std::vector<std::span<const std::byte>> WeightSource::views() const {
       return {affine.codes, affine.scales, affine.biases};
     case Form::Mx:
       return {mx.codes, mx.scales};
+    case Form::Float8:
+      return {float8.codes, float8.scales};
   }
   return {};
 }

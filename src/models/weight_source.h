@@ -31,8 +31,18 @@ struct MxSource {
   std::span<const std::byte> scales;
 };
 
+// 8-bit floats (E4M3), and a scale for each tile of block_rows x block_cols weights; the last tiles
+// may be cut. A weight is the product, rounded to BF16.
+struct Float8Source {
+  std::uint64_t block_rows = 0;
+  std::uint64_t block_cols = 0;
+  formats::DType scale_type = formats::DType::F32;
+  std::span<const std::byte> codes;
+  std::span<const std::byte> scales;  // of each tile, row by row of tiles
+};
+
 struct WeightSource {
-  enum class Form : std::uint8_t { Plain, Affine, Mx };
+  enum class Form : std::uint8_t { Plain, Affine, Mx, Float8 };
   Form form = Form::Plain;
   formats::DType type = formats::DType::F32;  // of the rows that read_row() gives
   std::uint64_t rows = 0;                     // of all leading dimensions together
@@ -41,6 +51,7 @@ struct WeightSource {
   std::span<const std::byte> plain;
   AffineSource affine;
   MxSource mx;
+  Float8Source float8;
 
   std::uint64_t row_bytes() const;
   void read_row(std::uint64_t row, std::byte* out) const;

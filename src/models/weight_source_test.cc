@@ -96,8 +96,13 @@ TEST(Affine, EveryWidthIsExact) {
 
 TEST(Affine, ScalesThatAreHalvesNeedNoWiderOnes) {
   EXPECT_EQ(affine_type(4, DType::F16), DType::Q4_1);
-  EXPECT_EQ(affine_type(4, DType::BF16), DType::AFFINE4);
+  EXPECT_EQ(affine_type(4, DType::BF16), DType::AFFINE4_BF16);
+  EXPECT_EQ(affine_type(4, DType::F32), DType::AFFINE4);
+  EXPECT_EQ(affine_type(8, DType::BF16), DType::AFFINE8_BF16);
   EXPECT_EQ(affine_type(8, DType::F16), DType::AFFINE8);
+  // Bits a weight: 5 and 9, of which one is the scales'.
+  EXPECT_EQ(formats::dtype_info(DType::AFFINE4_BF16).block_bytes, 20U);
+  EXPECT_EQ(formats::dtype_info(DType::AFFINE8_BF16).block_bytes, 36U);
 }
 
 TEST(Orders, AreOfRows) {

@@ -27,6 +27,8 @@ class JsonVocabulary {
   // for what is not here.
   Result<void> read(const TokenizerFiles& files);
   const VocabularySource& source() const { return source_; }
+  // tokenizer.json without its vocabulary and merges.
+  const nlohmann::json& document() const { return json_.rest; }
 
  private:
   Result<void> read_model();

@@ -120,6 +120,17 @@ const PreTokenizer* find_pre_tokenizer(std::string_view name) {
   return nullptr;
 }
 
+std::string_view name_of_cutter(const WordCutter& cutter) {
+  for (const PreTokenizer& row : kTable) {
+    if (row.ignore_merges != cutter.ignore_merges || !std::ranges::equal(row.stages, cutter.stages))
+      continue;
+    // By the names of ChatGLM other programs know more than how words are cut.
+    for (const std::string_view name : row.names)
+      if (name != "glm4" && name != "chatglm-bpe") return name;
+  }
+  return {};
+}
+
 std::string known_pre_tokenizers() {
   std::string out;
   for (const PreTokenizer& row : kTable) {

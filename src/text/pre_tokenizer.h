@@ -28,6 +28,10 @@ struct WordCutter {
 // nullptr when no row has the name.
 const PreTokenizer* find_pre_tokenizer(std::string_view name);
 
+// The value of tokenizer.ggml.pre that stands for words cut so; empty: there is none. Whether a BOS
+// is added is not looked at: files say that themselves.
+std::string_view name_of_cutter(const WordCutter& cutter);
+
 // All names, for messages: "default, gpt-2, ...".
 std::string known_pre_tokenizers();
 
