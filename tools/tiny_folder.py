@@ -5,6 +5,7 @@ import random
 import shutil
 
 SEED = 5
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 
 
 def letters_tokenizer(tokens):
@@ -15,8 +16,7 @@ def letters_tokenizer(tokens):
     vocabulary = {letter: i for i, letter in enumerate([*letters, pair])}
     return letters[:-2], {
         "added_tokens": [],
-        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True},
-        "decoder": {"type": "ByteLevel"},
+        "pre_tokenizer": BYTES, "decoder": BYTES,
         "model": {"type": "BPE", "vocab": vocabulary, "merges": [f"{letters[-2]} {letters[-1]}"]}}
 
 

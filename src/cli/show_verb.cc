@@ -166,13 +166,16 @@ std::string summary_words(const ModelSummary& summary) {
 }
 
 // What our own engine says against it.
-std::string limits_words(const ModelSummary& summary) {
+std::string limits_words(const ModelSummary& summary, bool sees) {
   std::string out;
   for (const std::string& warning : summary.warnings)
     out += fmt::format("  warning       {}\n", escape_controls(warning));
   for (const std::string& what : summary.unsupported)
     out += fmt::format("  not supported {}\n", escape_controls(what));
-  if (summary.unsupported.empty()) out += "  own engine    runs it\n";
+  if (summary.unsupported.empty()) {
+    out += fmt::format("  own engine    runs {}\n",
+                       sees ? "its text; images are for other engines" : "it");
+  }
   return out;
 }
 
@@ -208,13 +211,14 @@ Result<void> show_model(const Context& context, const ShowOptions& options) {
   } else {
     facts["unsupported"] = summary.unsupported;
   }
+  facts["own_engine"] = {{"runs", summary.unsupported.empty()}, {"images", false}};
   text += readable ? summary_words(summary) : folder_words(entry);
   if (vocabulary) {
     add_vocabulary(facts, **vocabulary);
     MINERVA_TRY(add_template(facts, *vocabulary));
     text += vocabulary_words(facts);
   }
-  text += limits_words(summary);
+  text += limits_words(summary, entry.sees);
   return write_out(options.json ? wire::dump_json(facts) + "\n" : text);
 }
 

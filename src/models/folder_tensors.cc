@@ -59,8 +59,8 @@ Result<MlxQuantization> read_mlx_quantization(const ConfigReader& config, std::s
   const nlohmann::json* one = module.empty() ? nullptr : everywhere.object(module);
   const ConfigReader here(one == nullptr ? *all : *one, everywhere.where());
   MlxQuantization out;
-  MINERVA_ASSIGN(out.mode, everywhere.text_or("mode", "affine"));
-  MINERVA_ASSIGN(out.mode, here.text_or("mode", out.mode));
+  // A module with figures of its own is affine where these name no mode, whatever the others are.
+  MINERVA_ASSIGN(out.mode, here.text_or("mode", "affine"));
   MINERVA_ASSIGN(out.bits, here.count("bits"));
   MINERVA_ASSIGN(out.group, here.count("group_size"));
   static constexpr std::array kBits = {2U, 3U, 4U, 5U, 6U, 8U};

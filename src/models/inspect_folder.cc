@@ -183,7 +183,16 @@ Result<void> judge_adapter(ModelEntry& entry, const ModelFolder& folder) {
   entry.kind = ModelKind::Adapter;
   entry.format = backend::ModelFormat::Safetensors;
   entry.size_bytes = bytes_of(folder, ".safetensors");
-  entry.evidence.emplace_back("adapter_config.json: LoRA weights");
+  std::string words = "adapter_config.json: LoRA weights";
+  if (const auto config = read_json(folder, "adapter_config.json")) {
+    const std::string kind = string_in(*config, "peft_type");
+    const std::string base = string_in(*config, "base_model_name_or_path");
+    const std::uint64_t rank = number_in(*config, "r");
+    if (!kind.empty()) words = fmt::format("adapter_config.json: {} weights", short_text(kind));
+    if (rank != 0) words += fmt::format(" of rank {}", rank);
+    if (!base.empty()) words += fmt::format(" for {}", short_text(base));
+  }
+  entry.evidence.push_back(std::move(words));
   return fail(ErrorCode::InvalidModel,
               folder.path() +
                   ": a LoRA adapter, which changes another model: name it in that "

@@ -79,6 +79,8 @@ void judge_projector(ModelEntry& entry, const formats::GgufFile& file) {
   entry.sees = file.get_bool_or("clip.has_vision_encoder", true).value_or(true);
   entry.evidence.push_back(fmt::format("general.architecture is \"{}\": a projector{}",
                                        entry.architecture, entry.sees ? " for images" : ""));
+  if (entry.width != 0)
+    entry.evidence.push_back(fmt::format("for models that are {} wide", entry.width));
   entry.problem = fmt::format(
       "{}: a projector, the eyes of another model: put it beside that model's file, or name it as "
       "that model's mmproj",

@@ -213,6 +213,9 @@ TEST_F(MlxFolder, ModulesMayDiffer) {
   EXPECT_THAT(own ? "read" : own.error().message, HasSubstr("8 bits, mode affine, groups of 16"));
   EXPECT_TRUE(
       source(R"({"quantization":{"bits":8,"group_size":64,"m":{"bits":4,"group_size":32}}})"));
+  // As mlx-lm writes gpt_oss: an entry without a mode is affine.
+  EXPECT_TRUE(source(R"({"quantization":{"bits":4,"group_size":32,"mode":"mxfp4",)"
+                     R"("m":{"bits":4,"group_size":32}}})"));
 }
 
 TEST_F(MlxFolder, LiesAreRefused) {
