@@ -63,7 +63,7 @@ constexpr Scanner kDeepseekCoder[] = {scan_each_newline, scan_spaced_letters,
                                       scan_spaced_punctuation, scan_east_asian, scan_each_number};
 constexpr Scanner kDeepseek3[] = {scan_three_numbers, scan_japanese, scan_deepseek3};
 constexpr Scanner kFalcon[] = {scan_ascii_punctuation, scan_gpt2, scan_three_digits};
-constexpr Scanner kMinicpm5[] = {scan_three_numbers, scan_llama3};
+constexpr Scanner kMinicpm5[] = {scan_three_numbers, scan_llama3_numbers};
 constexpr Scanner kLaguna[] = {scan_newlines, scan_qwen2};
 constexpr Scanner kBloom[] = {scan_bloom};
 constexpr Scanner kViking[] = {scan_bloom, scan_each_number};
@@ -120,9 +120,22 @@ const PreTokenizer* find_pre_tokenizer(std::string_view name) {
   return nullptr;
 }
 
+namespace {
+
+// The expressions that GGUF's names stand for know thirteen digits less than the pre-tokenizer
+// Digits.
+Scanner of_expressions(Scanner scanner) {
+  if (scanner == scan_each_digit) return scan_each_number;
+  if (scanner == scan_digits) return scan_numbers;
+  return scanner;
+}
+
+}  // namespace
+
 std::string_view name_of_cutter(const WordCutter& cutter) {
   for (const PreTokenizer& row : kTable) {
-    if (row.ignore_merges != cutter.ignore_merges || !std::ranges::equal(row.stages, cutter.stages))
+    if (row.ignore_merges != cutter.ignore_merges ||
+        !std::ranges::equal(row.stages, cutter.stages, {}, {}, of_expressions))
       continue;
     // By the names of ChatGLM other programs know more than how words are cut.
     for (const std::string_view name : row.names)

@@ -1,5 +1,6 @@
 #include "text/scanners.h"
 
+#include <limits>
 #include <string_view>
 
 #include "text/char_class.h"
@@ -76,6 +77,10 @@ std::size_t scan_gpt2(std::string_view text) {
 }
 
 std::size_t scan_llama3(std::string_view text) { return scan_like_llama3(text, {}); }
+
+std::size_t scan_llama3_numbers(std::string_view text) {
+  return scan_like_llama3(text, {.numbers_max = std::numeric_limits<int>::max()});
+}
 
 std::size_t scan_qwen2(std::string_view text) { return scan_like_llama3(text, {.numbers_max = 1}); }
 

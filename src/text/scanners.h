@@ -20,6 +20,9 @@ std::size_t scan_gpt2(std::string_view text);
 // \s*[\r\n]+|\s+(?!\S)|\s+
 std::size_t scan_llama3(std::string_view text);
 
+// The same with \p{N}+ for \p{N}{1,3}.
+std::size_t scan_llama3_numbers(std::string_view text);
+
 // The same with \p{N} for \p{N}{1,3}.
 std::size_t scan_qwen2(std::string_view text);
 
