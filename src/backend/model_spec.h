@@ -32,8 +32,9 @@ struct ModelSpec {
   std::string folder_objection;
   // Why engines in Python must not see the folder: it brings code that nobody has allowed.
   std::string own_code;
-  std::string path;   // weights: a GGUF file, its first shard, or a model folder
-  bool sees = false;  // it takes images, given an engine that does
+  std::string path;     // weights: a GGUF file, its first shard, or a model folder
+  bool sees = false;    // it takes images, given an engine that does
+  bool embeds = false;  // it was made for vectors: an encoder, or a file that says how to pool
   std::optional<std::string> mmproj_path;
   std::vector<std::string> adapter_paths;
   std::optional<std::string> chat_template;  // in place of the model's own

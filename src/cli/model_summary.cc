@@ -8,12 +8,36 @@
 #include "backend/native/native_kind.h"
 #include "base/log.h"
 #include "base/system.h"
+#include "engine/encoder_model.h"
 #include "engine/model.h"
 #include "engine/model_config.h"
 #include "models/folder_model.h"
 
 namespace minerva::cli {
 namespace {
+
+void add_memory(const backend::ModelSpec& spec, std::size_t context, ModelSummary& summary) {
+  summary.context.context = context;
+  backend::NativeOptions options;
+  options.open = [](const backend::ModelSpec& model) { return models::open_model(model.path); };
+  const auto need = backend::native_memory_need(spec, context, options);
+  if (!need) {
+    summary.unsupported.push_back(need.error().message);
+    return;
+  }
+  summary.memory = *need;
+}
+
+void add_encoder_view(const formats::GgufFile& file, const backend::ModelSpec& spec,
+                      ModelSummary& summary) {
+  const auto config = engine::read_encoder_config(file);
+  if (!config) {
+    summary.unsupported.push_back(config.error().message);
+    return;
+  }
+  summary.context.trained = config->trained_context;
+  add_memory(spec, config->usual_context, summary);
+}
 
 void add_engine_view(const formats::GgufFile& file, const backend::ModelSpec& spec,
                      const Settings& settings, ModelSummary& summary) {
@@ -23,6 +47,7 @@ void add_engine_view(const formats::GgufFile& file, const backend::ModelSpec& sp
     if (type != all.end() && !type->decodable)
       summary.unsupported.push_back(fmt::format("weights of type {}", share.type));
   }
+  if (engine::is_encoder(summary.architecture)) return add_encoder_view(file, spec, summary);
   const auto config = engine::read_config(file);
   if (!config) {
     summary.unsupported.push_back(config.error().message);
@@ -39,15 +64,7 @@ void add_engine_view(const formats::GgufFile& file, const backend::ModelSpec& sp
     summary.unsupported.push_back(context.error().message);
     return;
   }
-  summary.context.context = *context;
-  backend::NativeOptions options;
-  options.open = [](const backend::ModelSpec& model) { return models::open_model(model.path); };
-  const auto need = backend::native_memory_need(spec, *context, options);
-  if (!need) {
-    summary.unsupported.push_back(need.error().message);
-    return;
-  }
-  summary.memory = *need;
+  add_memory(spec, *context, summary);
 }
 
 }  // namespace

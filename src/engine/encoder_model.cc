@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "formats/dequantize.h"
 
 namespace minerva::engine {
 namespace {
@@ -88,6 +87,8 @@ Result<EncoderConfig> read_encoder_config(const GgufFile& file) {
                             p, config.width, config.heads));
   }
   config.head_dim = config.width / config.heads;
+  MINERVA_ASSIGN(config.usual_context,
+                 read_text_limit(file, config.architecture, config.trained_context));
   MINERVA_ASSIGN(const double eps, file.get_float_or(p + "attention.layer_norm_epsilon", 1e-12));
   if (!std::isfinite(eps) || eps < 0) {
     return fail(ErrorCode::InvalidModel,
@@ -172,7 +173,7 @@ Result<std::shared_ptr<const EncoderModel>> EncoderModel::load(std::shared_ptr<c
 std::uint64_t EncoderModel::mapped_bytes() const {
   // A row that is not mapped yet brings its neighbours along (fault_around_bytes of Linux).
   constexpr std::uint64_t kFaultBytes = std::uint64_t{64} << 10;
-  const std::uint64_t size = embedding_->data.size();
+  const std::uint64_t size = embedding_->bytes();
   const std::uint64_t each = size / config_.vocabulary + kFaultBytes;
   const std::uint64_t rows = rows_read_.load(std::memory_order_relaxed);
   return rows > size / each ? size : rows * each;
@@ -181,10 +182,7 @@ std::uint64_t EncoderModel::mapped_bytes() const {
 void EncoderModel::embed(TokenId token, float* out) const {
   MINERVA_DCHECK(token >= 0 && static_cast<std::size_t>(token) < config_.vocabulary);
   rows_read_.fetch_add(1, std::memory_order_relaxed);
-  const std::size_t row_bytes = embedding_->data.size() / config_.vocabulary;
-  formats::dequantize(embedding_->type,
-                      embedding_->data.data() + static_cast<std::size_t>(token) * row_bytes, out,
-                      config_.width);
+  formats::dequantize_row(*embedding_, static_cast<std::uint64_t>(token), out);
 }
 
 }  // namespace minerva::engine

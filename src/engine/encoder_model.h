@@ -35,6 +35,7 @@ struct EncoderConfig {
   std::size_t layers = 0;
   std::size_t vocabulary = 0;
   std::size_t trained_context = 0;  // tokens of a text; each position has a row of its own
+  std::size_t usual_context = 0;    // what the makers cut texts off at; at most the trained one
   float norm_eps = 1e-12F;
   Pooling pooling = Pooling::Mean;
   bool normalize = true;

@@ -178,6 +178,9 @@ Result<RopeFacts> read_rope_facts(const ConfigReader& config, double base, std::
 
 Result<void> write_decoder_keys(FamilyWriter& out) {
   const ConfigReader& config = out.config;
+  // Models of embeddings may have been made of decoders whose tokens see the whole text.
+  MINERVA_TRY(must_be(config, "is_causal", true));
+  MINERVA_TRY(must_be(config, "use_bidirectional_attention", false));
   MINERVA_ASSIGN(out.layers, config.count("num_hidden_layers"));
   MINERVA_ASSIGN(out.width, config.count("hidden_size"));
   MINERVA_ASSIGN(out.heads, config.count("num_attention_heads"));

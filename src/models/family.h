@@ -136,6 +136,7 @@ Result<void> must_be_one_of(const ConfigReader& config, std::string_view key,
                             std::initializer_list<std::string_view> values);
 
 // --- the families ---
+Family bert_family();
 Family llama_family();
 Family mistral3_family();
 Family mixtral_family();

@@ -28,12 +28,17 @@ std::unexpected<Error> refuse(ErrorCode code, std::string_view name, std::string
   return fail(code, fmt::format("tensor {} {}", shown(name), what), shown(name));
 }
 
-// Models that see name the language model's tensors with one more level.
+// Models that see name the language model's tensors with one more level, models without an output
+// matrix with one less.
 std::string plain_name(std::string_view name) {
   constexpr std::string_view kOld = "language_model.";
   constexpr std::string_view kNew = "model.language_model.";
   if (name.starts_with(kNew)) return "model." + std::string(name.substr(kNew.size()));
   if (name.starts_with(kOld)) return std::string(name.substr(kOld.size()));
+  if (name.starts_with("layers.") || name.starts_with("embed_tokens.") ||
+      name.starts_with("norm.")) {
+    return "model." + std::string(name);
+  }
   return std::string(name);
 }
 

@@ -13,6 +13,7 @@
 #include "models/folder_assembly.h"
 #include "models/folder_tensors.h"
 #include "models/model_folder.h"
+#include "models/sentence_modules.h"
 
 namespace minerva::models {
 namespace {
@@ -99,6 +100,8 @@ Result<std::shared_ptr<const formats::GgufFile>> open_model_folder(const std::st
   const ConfigReader text(text_part(json), where);
   FamilyWriter writer(text, family->architecture, metadata);
   MINERVA_TRY(family->write(writer));
+  auto modules = write_sentence_modules(folder, writer);
+  if (!modules) return fail(std::move(modules).error().in(folder.path()));
   MINERVA_ASSIGN(FolderTensors tensors, FolderTensors::open(folder));
   FolderAssembly assembly(*family, writer, tensors, ConfigReader(json, where));
   auto parts = assembly.run();

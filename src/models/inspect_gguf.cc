@@ -15,6 +15,7 @@ namespace minerva::models {
 namespace {
 
 constexpr std::size_t kNameBytesMax = 80;
+constexpr std::uint64_t kPoolingRank = 4;  // it makes scores of pairs of texts
 
 std::string short_text(std::string_view text) {
   return escape_controls(text.substr(0, kNameBytesMax));
@@ -107,7 +108,11 @@ void judge(ModelEntry& entry, const formats::GgufFile& file) {
   const std::string prefix = std::string(*architecture) + '.';
   entry.context_length = number(file, prefix + "context_length");
   entry.width = number(file, prefix + "embedding_length");
-  entry.kv_bytes_per_token = kv_of(file, prefix);
+  // Who sees the whole text at once keeps no keys and values.
+  const bool causal = file.get_bool_or(prefix + "attention.causal", true).value_or(true);
+  entry.kv_bytes_per_token = causal ? kv_of(file, prefix) : 0;
+  const std::uint64_t pooling = number(file, prefix + "pooling_type");
+  entry.embeds = pooling != kPoolingRank && (pooling != 0 || !causal);
   entry.evidence.push_back(fmt::format("general.architecture is \"{}\"", entry.architecture));
   const std::size_t parts = file.shard_paths().size();
   if (parts > 1) entry.evidence.push_back(fmt::format("{} parts, all there", parts));

@@ -24,6 +24,7 @@ backend::ModelSpec spec_of(const ModelEntry& entry) {
   spec.own_code = entry.own_code;
   spec.path = entry.path;
   spec.sees = entry.sees;
+  spec.embeds = entry.embeds;
   if (!entry.mmproj_path.empty()) spec.mmproj_path = entry.mmproj_path;
   spec.adapter_paths = entry.adapter_paths;
   spec.size_bytes = entry.size_bytes;

@@ -39,6 +39,7 @@ struct ModelEntry {
   std::string mmproj_path;  // its projector, which lies beside it; empty: none
   std::vector<std::string> adapter_paths;  // that its manifest puts on it
   bool sees = false;                       // it takes images, given an engine that does
+  bool embeds = false;                     // ModelSpec's field of this name
   std::string problem;  // why it cannot be used; empty when nothing is known against it
   std::vector<std::string> evidence;  // what the verdict rests on, in words, for `show`
 };

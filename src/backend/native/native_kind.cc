@@ -31,7 +31,7 @@ constexpr unsigned kThreadsGuess = 16;
 Result<MemoryNeed> encoder_need(const formats::GgufFile& file, std::size_t context_size,
                                 const NativeOptions& options) {
   MINERVA_ASSIGN(const engine::EncoderConfig config, engine::read_encoder_config(file));
-  std::size_t context = context_size != 0 ? context_size : config.trained_context;
+  std::size_t context = context_size != 0 ? context_size : config.usual_context;
   context = std::min(context, config.trained_context);
   MemoryNeed need;
   need.weights_bytes = engine::EncoderModel::packed_bytes(file, options.numerics);
@@ -41,10 +41,19 @@ Result<MemoryNeed> encoder_need(const formats::GgufFile& file, std::size_t conte
   return need;
 }
 
+bool is_folder(const ModelSpec& spec) {
+  return spec.format == ModelFormat::Safetensors || spec.format == ModelFormat::Mlx;
+}
+
+// In GGUF's terms.
+const std::string& architecture_of(const ModelSpec& spec) {
+  return is_folder(spec) ? spec.gguf_architecture : spec.architecture;
+}
+
 }  // namespace
 
 std::optional<std::string> native_objection(const ModelSpec& spec) {
-  const bool folder = spec.format == ModelFormat::Safetensors || spec.format == ModelFormat::Mlx;
+  const bool folder = is_folder(spec);
   if (spec.format != ModelFormat::Gguf && !folder) {
     return fmt::format("reads GGUF files and folders of safetensors, and this model is {}",
                        to_string(spec.format));
@@ -53,7 +62,7 @@ std::optional<std::string> native_objection(const ModelSpec& spec) {
   if (spec.mmproj_path) return "takes no vision projector";
   if (!spec.adapter_paths.empty()) return "takes no adapters";
   const auto known = engine::supported_architectures();
-  const std::string& architecture = folder ? spec.gguf_architecture : spec.architecture;
+  const std::string& architecture = architecture_of(spec);
   if (!architecture.empty() && !engine::is_encoder(architecture) &&
       std::ranges::find(known, architecture) == known.end()) {
     return fmt::format("runs {}, {}, and this model is {}", fmt::join(known, ", "),
@@ -109,7 +118,7 @@ std::optional<std::string> NativeKind::objection(const ModelSpec& spec) const {
 }
 
 Capabilities NativeKind::capabilities(const ModelSpec& spec) const {
-  return native_capabilities(engine::is_encoder(spec.architecture));
+  return native_capabilities(engine::is_encoder(architecture_of(spec)));
 }
 
 MemoryNeed NativeKind::memory_need(const ModelSpec& spec, std::size_t context_size) const {
