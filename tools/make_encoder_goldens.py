@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Makes tests/data/encoder: a tiny seeded BERT as a sentence-transformers folder, and vectors of it and
-of all-MiniLM-L6-v2, as transformers computes them in float32 on the CPU.
+"""Makes tests/data/encoder: a tiny seeded BERT and a tiny seeded Qwen3 as sentence-transformers folders,
+and vectors of them and of all-MiniLM-L6-v2, as transformers computes them in float32 on the CPU.
 
     python tools/make_encoder_goldens.py OUT_DIR [ALL_MINILM_FOLDER]
 
 Needs PyPI torch, transformers, tokenizers and safetensors (made with torch 2.15.0 and transformers
 5.24.0). The method is that of sentence-transformers: BertModel's last hidden states, their mean over
-the tokens (or the first one), scaled to length 1. `vectors.json` holds for each text its token ids,
-its mean as a vector of length 1, that mean's own length, and the first token's state. The tiny
-model's weights are exact in F16, so that they are the same wherever they are read.
+the tokens (or the first one), scaled to length 1. `tiny_vectors.json` holds for each text its token
+ids, its mean as a vector of length 1, that mean's own length, and the first token's state;
+`decoder_vectors.json` of the Qwen3, whose tokenizer puts an end token behind each text, the mean, the
+first and the last state, each as a vector of length 1. The tiny models' weights are exact in F16, so
+that they are the same wherever they are read.
 """
 import json
 import pathlib
@@ -18,7 +20,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import AutoModel, BertConfig, BertModel
+from transformers import AutoModel, BertConfig, BertModel, Qwen3Config, Qwen3Model
 
 SEED = 5
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -43,6 +45,12 @@ ALL_MINILM_TEXTS = [
     "short",
     " ".join(f"word{i} and some more text to make it long" for i in range(40)),
 ]
+DECODER = dict(hidden_size=32, num_hidden_layers=2, intermediate_size=48, num_attention_heads=2,
+               num_key_value_heads=1, head_dim=16, max_position_embeddings=512,
+               tie_word_embeddings=True)
+DECODER_END = "<|endoftext|>"
+DECODER_TEXTS = ["The other one", "a", "\u00e9t\u00e9 \u4e2d\u6587", "the thing there. " * 30]
+DECODER_TOKENS_MAX = 400
 MODULES = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
 
 
@@ -66,14 +74,78 @@ def tokenizer():
 def tiny_model():
     config = BertConfig(vocab_size=len(vocabulary()), **CONFIG)
     model = BertModel(config, add_pooling_layer=False).eval()
+    seed_weights(model)
+    return model, config
+
+
+def seed_weights(model):
     rng = np.random.default_rng(SEED)
     with torch.no_grad():
         for name, tensor in sorted(model.named_parameters()):
             values = rng.normal(0, 0.25, tensor.shape)
-            if name.endswith("LayerNorm.weight"):
+            if name.endswith(("LayerNorm.weight", "norm.weight")):
                 values += 1
             tensor.copy_(torch.from_numpy(values.astype(np.float16).astype(np.float32)))
+
+
+def decoder_tokenizer():
+    """Bytes and two merges, with the end token that Qwen3-Embedding's post-processor adds."""
+    vocab = {symbol: i for i, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    vocab |= {"th": 256, "the": 257}
+    made = Tokenizer(models.BPE(vocab, [("t", "h"), ("th", "e")]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens([DECODER_END])
+    made.post_processor = processors.Sequence([
+        processors.ByteLevel(trim_offsets=False),
+        processors.TemplateProcessing(single=f"$A {DECODER_END}", pair=f"$A {DECODER_END} $B:1",
+                                      special_tokens=[(DECODER_END, 258)])])
+    return made
+
+
+def tiny_decoder(made):
+    config = Qwen3Config(vocab_size=made.get_vocab_size(), **DECODER)
+    model = Qwen3Model(config).eval()
+    seed_weights(model)
     return model, config
+
+
+def write_decoder_folder(folder, model, config, made):
+    """As Qwen3-Embedding is published: the tensors' names without the "model." of a whole one."""
+    (folder / "1_Pooling").mkdir(parents=True, exist_ok=True)
+    text = {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_act": "silu",
+            "vocab_size": config.vocab_size, "rms_norm_eps": config.rms_norm_eps,
+            "rope_theta": 10_000.0, "eos_token_id": 258} | DECODER
+    (folder / "config.json").write_text(json.dumps(text, indent=1) + "\n")
+    weights = {name: t.detach().half().contiguous() for name, t in model.named_parameters()}
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    made.save(str(folder / "tokenizer.json"))
+    write_modules(folder)
+    pooling = {"word_embedding_dimension": DECODER["hidden_size"],
+               "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": False,
+               "pooling_mode_lasttoken": True, "include_prompt": True}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling, indent=1) + "\n")
+    limits = {"max_seq_length": DECODER_TOKENS_MAX, "do_lower_case": False}
+    (folder / "sentence_bert_config.json").write_text(json.dumps(limits, indent=1) + "\n")
+
+
+def decoder_vectors(model, made):
+    out = []
+    for text in DECODER_TEXTS:
+        ids = made.encode(text).ids
+        with torch.no_grad():
+            hidden = model(input_ids=torch.tensor([ids])).last_hidden_state[0]
+        poolings = {"mean": hidden.mean(dim=0), "cls": hidden[0], "last": hidden[-1]}
+        out.append({"text": text, "ids": ids}
+                   | {name: numbers(v / v.norm()) for name, v in poolings.items()})
+    return out
+
+
+def write_modules(folder):
+    modules = [{"idx": i, "name": str(i), "path": path,
+                "type": f"sentence_transformers.models.{kind}"}
+               for i, (path, kind) in enumerate(MODULES)]
+    (folder / "modules.json").write_text(json.dumps(modules, indent=1) + "\n")
 
 
 def write_folder(folder, model, config, made):
@@ -84,10 +156,7 @@ def write_folder(folder, model, config, made):
     weights = {name: t.detach().half().contiguous() for name, t in model.named_parameters()}
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     made.save(str(folder / "tokenizer.json"))
-    modules = [{"idx": i, "name": str(i), "path": path,
-                "type": f"sentence_transformers.models.{kind}"}
-               for i, (path, kind) in enumerate(MODULES)]
-    (folder / "modules.json").write_text(json.dumps(modules, indent=1) + "\n")
+    write_modules(folder)
     pooling = {"word_embedding_dimension": CONFIG["hidden_size"], "pooling_mode_mean_tokens": True,
                "pooling_mode_cls_token": False, "pooling_mode_max_tokens": False}
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling, indent=1) + "\n")
@@ -125,6 +194,10 @@ def main(out, all_minilm=None):
     made = tokenizer()
     write_folder(out / "tiny", model, config, made)
     write_cases(out / "tiny_vectors.json", vectors(model, made, TEXTS, True))
+    made = decoder_tokenizer()
+    model, config = tiny_decoder(made)
+    write_decoder_folder(out / "decoder", model, config, made)
+    write_cases(out / "decoder_vectors.json", decoder_vectors(model, made))
     if all_minilm is None:
         return
     folder = pathlib.Path(all_minilm)

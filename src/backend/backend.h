@@ -85,6 +85,8 @@ class InferenceBackend {
   virtual bool is_loaded() const = 0;
   virtual LoadProgress load_progress() const { return {}; }  // of a load that runs
   virtual std::size_t context_size() const = 0;  // tokens a sequence can hold; 0 when not loaded
+  // Tokens of the longest text that embed() takes; 0: unknown, or no model.
+  virtual std::size_t text_tokens_max() const { return context_size(); }
   virtual unsigned thread_count() const = 0;
 
   // --- generation and embeddings ---

@@ -28,6 +28,7 @@ struct Batcher::Sequence {
   SequenceKv kv;
   std::vector<TokenId> tokens;  // prompt, then output
   std::unique_ptr<LogitMask> mask;
+  std::optional<Pooler> pooler;  // of what is embedded
   bool ended = false;
 
   std::size_t pending() const { return tokens.size() - kv.length; }
@@ -154,6 +155,7 @@ void Batcher::take_in() {
     first->tokens.insert(first->tokens.end(), request->ask.resume_prefix.begin(),
                          request->ask.resume_prefix.end());
     first->mask = std::move(request->ask.mask);
+    if (request->ask.embed) first->pooler.emplace(*request->ask.embed, decoder_->width());
     request->open_choices = 1;
     sequences_.push_back(std::move(first));
     requests_.push_back(std::move(request));
@@ -240,16 +242,26 @@ bool Batcher::step() {
 
   std::vector<StepItem> items;
   std::vector<Sequence*> with_logits;
+  struct Pooled {
+    Sequence* sequence;
+    std::size_t from;  // position
+    std::size_t row;   // of the step
+  };
+  std::vector<Pooled> pooled;
+  std::size_t rows = 0;
   const TimePoint now = clock_.now();
   for (std::size_t i = 0; i < running.size(); ++i) {
     Sequence& sequence = *running[i];
     if (std::find(chosen.begin(), chosen.end(), &sequence) == chosen.end()) continue;
     if (!sequence.request->first_step) sequence.request->first_step = now;
-    const bool complete = counts[i] == sequence.pending();
+    const bool states = sequence.pooler.has_value();
+    const bool logits = counts[i] == sequence.pending() && !states;
+    if (states) pooled.push_back({&sequence, sequence.kv.length, rows});
+    if (logits) with_logits.push_back(&sequence);
     items.push_back({&sequence.kv,
                      std::span(sequence.tokens).subspan(sequence.kv.length, counts[i]),
-                     complete ? counts[i] - 1 : counts[i]});
-    if (complete) with_logits.push_back(&sequence);
+                     logits ? counts[i] - 1 : counts[i], states});
+    rows += counts[i];
   }
   decoder_->step(items);
   if (!decoder_->intact()) {
@@ -268,13 +280,10 @@ bool Batcher::step() {
       sequence->request->ask.sink->prefill(sequence->kv.length, sequence->tokens.size());
     }
   }
+  for (const Pooled& one : pooled) pool_states(*one.sequence, one.from, one.row);
   for (std::size_t row = 0; row < with_logits.size(); ++row) {
     Sequence& sequence = *with_logits[row];
     if (sequence.ended) continue;  // its request has failed in this loop
-    if (sequence.request->ask.embed) {
-      give_embedding(sequence, decoder_->hidden(row));
-      continue;
-    }
     const std::span<float> logits = decoder_->logits(row).first(options_.vocabulary);
     if (sequence.choice == 0 && sequence.request->open_choices == 1 &&
         sequence.request->ask.n > 1 && !sequence.request->first_token) {
@@ -351,10 +360,15 @@ void Batcher::advance(Sequence& sequence, std::span<float> logits) {
   }
 }
 
-void Batcher::give_embedding(Sequence& sequence, std::span<const float> hidden) {
+void Batcher::pool_states(Sequence& sequence, std::size_t from, std::size_t row) {
+  if (sequence.ended) return;
+  for (std::size_t at = from; at < sequence.kv.length; ++at) {
+    sequence.pooler->add(at, decoder_->state(row + at - from));
+  }
+  if (sequence.pending() > 0) return;
   Request& request = *sequence.request;
   request.first_token = request.last_token = clock_.now();
-  request.ask.sink->embedding(hidden);
+  request.ask.sink->embedding(sequence.pooler->vector());
   end_choice(sequence, StopReason::Length);
 }
 

@@ -23,6 +23,7 @@
 #include "base/metrics.h"
 #include "base/token.h"
 #include "engine/decoder.h"
+#include "engine/pooling.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
 
@@ -50,8 +51,8 @@ class BatchSink {
   virtual void prefill(std::size_t done, std::size_t total) = 0;
   virtual void token(std::uint32_t choice, TokenId id, const Logprobs* logprobs) = 0;
   virtual void choice_end(std::uint32_t choice, StopReason reason) = 0;
-  // With BatchRequest::embed, in place of tokens: the last token's hidden state, [width].
-  virtual void embedding(std::span<const float> hidden) { static_cast<void>(hidden); }
+  // With BatchRequest::embed, in place of tokens: the prompt's vector, [width].
+  virtual void embedding(std::span<const float> vector) { static_cast<void>(vector); }
   virtual void finished(const BatchUsage& usage) = 0;
   virtual void failed(Error error, const BatchUsage& usage) = 0;
   virtual void cancelled_end(const BatchUsage& usage) = 0;
@@ -67,8 +68,9 @@ struct BatchRequest {
   bool ignore_end_of_generation = false;
   std::int32_t logprobs = -1;  // -1: none; k: of the chosen and the k likeliest
   bool interactive = true;
-  // The prompt's hidden state is wanted and no token: n is 1, and all about sampling is ignored.
-  bool embed = false;
+  // The prompt's final hidden states are wanted as one vector, and no token: n is 1, and all about
+  // sampling is ignored.
+  std::optional<Pooling> embed;
   std::optional<TimePoint> deadline;
   std::shared_ptr<BatchSink> sink;
 };
@@ -114,7 +116,9 @@ class Batcher {
   void preempt(Sequence& sequence);
   void fork_choices(Sequence& first, std::span<const float> logits);
   void advance(Sequence& sequence, std::span<float> logits);
-  void give_embedding(Sequence& sequence, std::span<const float> hidden);
+  // Takes the states of the sequence's tokens from position `from` on, of which the first is the
+  // step's token `row`; the vector is given out when it is whole.
+  void pool_states(Sequence& sequence, std::size_t from, std::size_t row);
   void end_choice(Sequence& sequence, StopReason reason);
   void end_request(Request& request, std::optional<Error> error, bool cancelled);
   BatchUsage usage_of(const Request& request) const;

@@ -37,6 +37,9 @@ class Collector final : public BatchSink {
     changed_.notify_all();
   }
   void choice_end(std::uint32_t, StopReason reason) override { reasons.push_back(reason); }
+  void embedding(std::span<const float> values) override {
+    vectors.emplace_back(values.begin(), values.end());
+  }
   void finished(const BatchUsage& usage) override { ended(End::Finished, usage); }
   void failed(Error e, const BatchUsage& usage) override {
     error = std::move(e);
@@ -60,6 +63,7 @@ class Collector final : public BatchSink {
 
   std::vector<std::vector<TokenId>> choices;
   std::vector<StopReason> reasons;
+  std::vector<std::vector<float>> vectors;
   std::atomic<bool> cancel_now{false}, pause_now{false};
   std::size_t cancel_after = 0;
   std::atomic<int> prefills{0};
@@ -290,6 +294,42 @@ TEST(Batcher, AnswersSurviveRandomSchedules) {
       EXPECT_EQ(sink->wait(), Collector::End::Cancelled);
       EXPECT_LE(sink->choices.at(0).size(), sink->cancel_after);
     }
+    bench.expect_no_pages_left();
+  }
+}
+
+// Of a text alone, and beside others in random chunks with its pages taken away again and again.
+TEST(Batcher, VectorsSurviveRandomSchedules) {
+  const auto ask = [](Pooling pooling, unsigned i) {
+    BatchRequest r = request(20 + 13 * i, i);
+    r.embed = pooling;
+    return r;
+  };
+  constexpr Pooling kAll[] = {Pooling::Mean, Pooling::Cls, Pooling::Last};
+  std::vector<std::vector<float>> expected;
+  for (unsigned i = 0; i < 12; ++i) {
+    Bench bench;
+    const auto sink = bench.submit(ask(kAll[i % 3], i));
+    EXPECT_EQ(sink->wait(), Collector::End::Finished);
+    ASSERT_EQ(sink->vectors.size(), 1U);
+    expected.push_back(sink->vectors[0]);
+  }
+  for (unsigned round = 0; round < 4; ++round) {
+    RigOptions setup;
+    setup.pool_contexts = 2;
+    setup.threads = 1 + round % 3;
+    setup.scheduler = std::make_unique<RandomScheduler>(round);
+    Bench bench(std::move(setup));
+    std::vector<std::shared_ptr<Collector>> sinks;
+    for (unsigned i = 0; i < 12; ++i) sinks.push_back(bench.submit(ask(kAll[i % 3], i)));
+    const auto answer = bench.submit(request(20, 0));
+    for (unsigned i = 0; i < 12; ++i) {
+      EXPECT_EQ(sinks[i]->wait(), Collector::End::Finished);
+      ASSERT_EQ(sinks[i]->vectors.size(), 1U);
+      EXPECT_EQ(sinks[i]->vectors[0], expected[i]) << "round " << round << ", text " << i;
+    }
+    EXPECT_EQ(answer->wait(), Collector::End::Finished);
+    EXPECT_EQ(answer->choices.at(0), alone(20, 0));
     bench.expect_no_pages_left();
   }
 }

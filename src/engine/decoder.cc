@@ -69,17 +69,19 @@ std::span<float> Decoder::logits(std::size_t row) {
   return {s_->logits.row(row), model_->config().vocabulary};
 }
 
-std::span<const float> Decoder::hidden(std::size_t row) {
-  MINERVA_CHECK(row < s_->logit_rows.size());
-  return {rows(0).final_normed.row(row), model_->config().width};
+std::span<const float> Decoder::state(std::size_t token) {
+  MINERVA_CHECK(token < s_->tokens.size());
+  return {rows(0).normed.row(token), model_->config().width};
 }
 
 void Decoder::prepare(std::span<const StepItem> items) {
   s_->tokens.clear();
   s_->logit_rows.clear();
+  s_->state_rows.clear();
   for (const StepItem& item : items) {
     for (std::size_t i = 0; i < item.tokens.size(); ++i) {
       if (i >= item.logits_from) s_->logit_rows.push_back(s_->tokens.size());
+      if (item.states) s_->state_rows.push_back(s_->tokens.size());
       s_->tokens.push_back({item.tokens[i], item.kv, item.kv->length + i});
     }
   }
@@ -191,9 +193,15 @@ void Decoder::add_branches(unsigned thread, std::initializer_list<Branch> branch
 
 void Decoder::output(unsigned thread) {
   const ModelConfig& c = model_->config();
+  Rows& r = rows(thread);
+  // No matrix reads the normed rows any more.
+  const Share states = rows_of(s_->state_rows.size(), thread);
+  for (std::size_t i = states.begin; i < states.end; ++i) {
+    const std::size_t t = s_->state_rows[i];
+    normalize(model_->output_norm(), r.residual.row(t), c.width, r.normed.row(t));
+  }
   const std::size_t count = s_->logit_rows.size();
   if (count == 0) return;
-  Rows& r = rows(thread);
   const Share mine = rows_of(count, thread);
   for (std::size_t i = mine.begin; i < mine.end; ++i) {
     normalize(model_->output_norm(), r.residual.row(s_->logit_rows[i]), c.width,

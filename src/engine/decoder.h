@@ -25,6 +25,7 @@ struct StepItem {
   SequenceKv* kv = nullptr;
   std::span<const TokenId> tokens;
   std::size_t logits_from = 0;  // logits for tokens [logits_from, size); size: for none
+  bool states = false;          // the final norm's outputs of all tokens are wanted
 };
 
 class Decoder {
@@ -46,6 +47,7 @@ class Decoder {
   ~Decoder();
 
   const Limits& limits() const { return limits_; }
+  std::size_t width() const { return model_->config().width; }
 
   // Computes one step within the limits and moves each kv->length past its tokens.
   void step(std::span<const StepItem> items);
@@ -55,8 +57,9 @@ class Decoder {
 
   // Logits of the last step's row, counted over the items in order; the caller may write to them.
   std::span<float> logits(std::size_t row);
-  // What the logits of that row were made of: the final norm's output, [width].
-  std::span<const float> hidden(std::size_t row);
+  // The final norm's output, [width], of a token of the last step, counted over the items in order.
+  // Its item has asked for states.
+  std::span<const float> state(std::size_t token);
 
  private:
   struct Token;

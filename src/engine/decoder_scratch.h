@@ -62,6 +62,7 @@ struct Decoder::Scratch {
 
   std::vector<Token> tokens;
   std::vector<std::size_t> logit_rows;  // tokens whose logits are wanted
+  std::vector<std::size_t> state_rows;  // and those whose final norm's output is
   // Rows of a wide step, each written by one thread; and each thread's own of a narrow one.
   Rows shared;
   std::vector<Rows> own;

@@ -109,6 +109,18 @@ Result<void> refuse_unused_experts(const GgufFile& file, const ModelConfig& conf
               config.architecture + ".expert_count");
 }
 
+// Decoders that were made into encoders see the whole text.
+Result<void> refuse_whole_sight(const GgufFile& file, const ModelConfig& config) {
+  const std::string key = config.architecture + ".attention.causal";
+  MINERVA_ASSIGN(const bool causal, file.get_bool_or(key, true));
+  if (causal) return {};
+  return fail(
+      ErrorCode::Unsupported,
+      fmt::format("{} is false; in this engine's {} graph a token sees those before it only", key,
+                  config.architecture),
+      key);
+}
+
 Result<std::size_t> vocabulary_size(const GgufFile& file) {
   const formats::GgufTensor* embedding = file.find_tensor("token_embd.weight");
   if (embedding == nullptr) {
@@ -282,6 +294,7 @@ Result<ModelConfig> read_config(const GgufFile& file) {
     MINERVA_ASSIGN(ModelConfig config, architecture.read(file));
     MINERVA_TRY(refuse_unused_window(file, config));
     MINERVA_TRY(refuse_unused_experts(file, config));
+    MINERVA_TRY(refuse_whole_sight(file, config));
     const auto dense = [](const LayerConfig& layer) { return layer.dense; };
     if (config.experts.count != 0 && !config.experts.beside_dense &&
         std::ranges::none_of(config.layers, dense)) {

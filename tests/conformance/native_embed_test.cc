@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -141,15 +142,56 @@ TEST_F(NativeEmbedTest, ADecodersVectorIsItsLastHiddenState) {
   EXPECT_EQ(dynamic_cast<NativeBackend&>(*engine).kv_pages_used(), 0U);
 }
 
-TEST_F(NativeEmbedTest, ADecoderThatPoolsInAnotherWayMakesNone) {
+TEST_F(NativeEmbedTest, ADecoderPoolsAsItsFileSays) {
+  const auto pooled = [&](std::optional<std::uint32_t> type, const std::vector<TokenId>& tokens) {
+    test::GgufWriter writer = test::tiny_model({});
+    if (type) writer.add_u32("llama.pooling_type", *type);
+    writer.add_bool("llama.normalize_embeddings", false);
+    const auto engine = loaded("pooled", writer);
+    return embed(*engine, ids({tokens})).vectors.at(0);
+  };
+  const std::vector<TokenId> tokens = {65, 66, 67};
+  // A token sees those before it only, so its state is the last one of the text up to it.
+  const auto first = pooled(3, {65});
+  const auto second = pooled(3, {65, 66});
+  const auto third = pooled(3, tokens);
+  EXPECT_EQ(pooled(std::nullopt, tokens), third) << "the last one where nothing is said";
+  EXPECT_EQ(pooled(2, tokens), first);
+  const auto mean = pooled(1, tokens);
+  for (std::size_t i = 0; i < mean.size(); ++i) {
+    const double sum = static_cast<double>(first[i]) + static_cast<double>(second[i]) +
+                       static_cast<double>(third[i]);
+    EXPECT_EQ(mean[i], static_cast<float>(sum / 3)) << i;
+  }
+}
+
+TEST_F(NativeEmbedTest, ADecoderThatRanksMakesNone) {
   test::GgufWriter writer = test::tiny_model({});
-  writer.add_u32("llama.pooling_type", 1);
-  const auto engine = loaded("mean", writer);
+  writer.add_u32("llama.pooling_type", 4);
+  const auto engine = loaded("ranks", writer);
   EXPECT_EQ(engine->capabilities().embeddings, Support::No);
   const auto taken = engine->embed(ids({{1}}), std::make_shared<GenerationStream>());
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().code, ErrorCode::Unsupported);
-  EXPECT_THAT(taken.error().message, HasSubstr("\"mean\""));
+  EXPECT_THAT(taken.error().message, HasSubstr("ranks"));
+}
+
+TEST_F(NativeEmbedTest, WhatTheMakersCutOffAtIsTheLimit) {
+  test::GgufWriter encoder = test::tiny_encoder({});
+  encoder.add_u32("bert.embedding_context_length", 20);
+  test::GgufWriter decoder = test::tiny_model({});
+  decoder.add_u32("llama.embedding_context_length", 20);
+  for (const auto& writer : {encoder, decoder}) {
+    const auto engine = loaded("limited", writer);
+    EXPECT_EQ(embed(*engine, ids({std::vector<TokenId>(20, 65)})).vectors.size(), 1U);
+    const auto longer =
+        engine->embed(ids({std::vector<TokenId>(21, 65)}), std::make_shared<GenerationStream>());
+    ASSERT_FALSE(longer);
+    EXPECT_THAT(longer.error().message, HasSubstr("has 21 tokens; the model takes 20"));
+  }
+  // What is asked for by name is given, as far as the encoder has positions.
+  const auto engine = loaded("asked", encoder, 64);
+  EXPECT_EQ(embed(*engine, ids({std::vector<TokenId>(64, 65)})).vectors.size(), 1U);
 }
 
 TEST_F(NativeEmbedTest, WhoLeavesIsNotComputedFor) {

@@ -4,8 +4,6 @@
 #include <cmath>
 #include <utility>
 
-#include "engine/pooling.h"
-
 namespace minerva::backend {
 namespace {
 
@@ -24,7 +22,7 @@ class DecoderEmbeddings::Text final : public engine::BatchSink {
   void prefill(std::size_t, std::size_t) override {}
   void token(std::uint32_t, TokenId, const engine::Logprobs*) override {}
   void choice_end(std::uint32_t, engine::StopReason) override {}
-  void embedding(std::span<const float> hidden) override { all_->take(index_, hidden); }
+  void embedding(std::span<const float> vector) override { all_->take(index_, vector); }
   void finished(const engine::BatchUsage& usage) override { all_->text_done(usage); }
   void failed(Error error, const engine::BatchUsage&) override {
     all_->fail_with(std::move(error));
@@ -36,19 +34,19 @@ class DecoderEmbeddings::Text final : public engine::BatchSink {
   const std::size_t index_;
 };
 
-DecoderEmbeddings::DecoderEmbeddings(engine::EmbedJob job, bool normalize, bool interactive,
+DecoderEmbeddings::DecoderEmbeddings(engine::EmbedJob job, Vectors vectors, bool interactive,
                                      engine::Batcher& batcher, const Clock& clock)
     : job_(std::move(job)),
-      normalize_(normalize),
+      vectors_(vectors),
       interactive_(interactive),
       batcher_(batcher),
       clock_(clock),
       submitted_(clock.now()) {}
 
-Result<void> DecoderEmbeddings::begin(engine::EmbedJob job, bool normalize, bool interactive,
+Result<void> DecoderEmbeddings::begin(engine::EmbedJob job, Vectors vectors, bool interactive,
                                       engine::Batcher& batcher, const Clock& clock) {
   const auto all =
-      std::make_shared<DecoderEmbeddings>(std::move(job), normalize, interactive, batcher, clock);
+      std::make_shared<DecoderEmbeddings>(std::move(job), vectors, interactive, batcher, clock);
   MINERVA_TRY(all->submit_next());
   // Where the batcher is full, the first one alone brings the others behind it.
   for (std::size_t i = 1; i < kTogether && all->submit_next(); ++i) {
@@ -61,7 +59,7 @@ Result<void> DecoderEmbeddings::submit_next() {
   if (next_ == job_.texts.size()) return {};
   engine::BatchRequest ask;
   ask.prompt = job_.texts[next_];
-  ask.embed = true;
+  ask.embed = vectors_.pooling;
   ask.max_tokens = 1;
   ask.interactive = interactive_;
   ask.deadline = job_.deadline;
@@ -76,15 +74,15 @@ bool DecoderEmbeddings::others_run() const {
   return next_ > done_;
 }
 
-void DecoderEmbeddings::take(std::size_t text, std::span<const float> hidden) {
+void DecoderEmbeddings::take(std::size_t text, std::span<const float> vector) {
   if (over_) return;
-  std::vector<float> values(hidden.begin(), hidden.end());
+  std::vector<float> values(vector.begin(), vector.end());
   if (!std::ranges::all_of(values, [](float value) { return std::isfinite(value); })) {
     fail_with({ErrorCode::InvalidModel,
                "the model gave a vector that is not finite: its weights are broken"});
     return;
   }
-  if (normalize_) engine::normalize(values);
+  if (vectors_.normalize) engine::normalize(values);
   job_.sink->embedding(text, values);
 }
 

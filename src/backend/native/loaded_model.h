@@ -10,11 +10,11 @@
 #include <string>
 #include <string_view>
 
+#include "backend/native/decoder_embeddings.h"
 #include "backend/native/native_backend.h"
 #include "engine/encode_queue.h"
 #include "engine/encoder_model.h"
 #include "engine/kv_cache.h"
-#include "engine/pooling.h"
 
 namespace minerva::backend {
 
@@ -27,15 +27,16 @@ struct NativeBackend::Loaded {
   // --- a decoder ---
   std::shared_ptr<const engine::Model> model;
   std::unique_ptr<engine::KvPool> kv;
-  // How it makes vectors, or why it does not.
-  Result<engine::Pooling> pooling = engine::Pooling::Last;
-  bool normalize = true;
+  // How it makes vectors, or why it does not, and the tokens of the longest text.
+  Result<DecoderEmbeddings::Vectors> vectors = DecoderEmbeddings::Vectors{};
+  std::size_t text_limit = 0;
   std::unique_ptr<engine::Batcher> batcher;
 
   // --- an encoder ---
   std::shared_ptr<const engine::EncoderModel> encoder;
   std::unique_ptr<engine::EncodeQueue> encodings;
 
+  std::size_t text_tokens_max() const { return encodes() ? context : text_limit; }
   bool encodes() const { return encodings != nullptr; }
   bool intact() const { return encodes() ? encoder->intact() : model->intact(); }
   std::size_t active() const { return encodes() ? encodings->active() : batcher->active(); }
@@ -48,8 +49,8 @@ Result<void> check_memory(const formats::GgufFile& file, std::uint64_t packed_by
 Result<void> check_vocabulary(const text::Tokenizer& tokenizer, std::size_t rows);
 
 // How a decoder's hidden states become one vector, or why they do not.
-Result<engine::Pooling> decoder_pooling(const formats::GgufFile& file,
-                                        std::string_view architecture);
+Result<DecoderEmbeddings::Vectors> decoder_vectors(const formats::GgufFile& file,
+                                                   std::string_view architecture);
 
 // Tokens that an encoder computes in one step, but for a single text that is longer.
 inline constexpr std::size_t kEncoderStepTokens = 512;

@@ -168,12 +168,13 @@ Result<std::shared_ptr<NativeBackend::Loaded>> NativeBackend::load_decoder(
   MINERVA_ASSIGN(next->model, engine::Model::load(file, options_.numerics, pool_, progress));
   const engine::ModelConfig& config = next->model->config();
   MINERVA_TRY(check_vocabulary(*next->tokenizer, config.vocabulary));
-  next->pooling = decoder_pooling(*file, config.architecture);
-  MINERVA_ASSIGN(next->normalize, engine::read_normalize(*file, config.architecture));
+  next->vectors = decoder_vectors(*file, config.architecture);
 
   const std::uint64_t kv_free = free_bytes_for_kv(options_);
   MINERVA_ASSIGN(next->context,
                  choose_context(config, context_size, options_.context_default, kv_free));
+  MINERVA_ASSIGN(next->text_limit,
+                 engine::read_text_limit(*file, config.architecture, next->context));
   engine::KvLayout layout(config);
   const std::uint64_t one = layout.bytes_for(next->context);
   MINERVA_ASSIGN(next->kv,
@@ -368,7 +369,7 @@ Capabilities NativeBackend::capabilities() const {
   const auto now = loaded();
   Capabilities c = native_capabilities(now != nullptr && now->encodes());
   // As the file says it, once it was read.
-  if (now != nullptr && !now->encodes() && !now->pooling) c.embeddings = Support::No;
+  if (now != nullptr && !now->encodes() && !now->vectors) c.embeddings = Support::No;
   const std::lock_guard lock(mutex_);
   c.version = loads_ + 1;
   return c;

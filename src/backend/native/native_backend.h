@@ -52,6 +52,7 @@ class NativeBackend final : public InferenceBackend {
   bool is_loaded() const override;
   LoadProgress load_progress() const override { return {load_done_, load_total_}; }
   std::size_t context_size() const override;
+  std::size_t text_tokens_max() const override;
   unsigned thread_count() const override;
 
   Result<void> generate(GenerateRequest request, std::shared_ptr<GenerationStream> stream) override;

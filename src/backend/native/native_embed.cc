@@ -30,17 +30,11 @@ Result<std::vector<TokenId>> tokens_of(const EmbedInput& input, std::size_t inde
 
 }  // namespace
 
-Result<engine::Pooling> decoder_pooling(const formats::GgufFile& file,
-                                        std::string_view architecture) {
-  MINERVA_ASSIGN(const auto said, engine::read_pooling(file, architecture));
-  const engine::Pooling pooling = said.value_or(engine::Pooling::Last);
-  if (pooling == engine::Pooling::Last) return pooling;
-  return fail(
-      ErrorCode::Unsupported,
-      fmt::format("the model pools its tokens by \"{}\"; of a decoder this engine gives the "
-                  "last token's vector",
-                  to_string(pooling)),
-      "model");
+Result<DecoderEmbeddings::Vectors> decoder_vectors(const formats::GgufFile& file,
+                                                   std::string_view architecture) {
+  MINERVA_ASSIGN(const auto pooling, engine::read_pooling(file, architecture));
+  MINERVA_ASSIGN(const bool normalize, engine::read_normalize(file, architecture));
+  return DecoderEmbeddings::Vectors{pooling.value_or(engine::Pooling::Last), normalize};
 }
 
 Result<std::shared_ptr<NativeBackend::Loaded>> NativeBackend::load_encoder(
@@ -59,7 +53,8 @@ Result<std::shared_ptr<NativeBackend::Loaded>> NativeBackend::load_encoder(
                             context_size, config.trained_context),
                 "context");
   }
-  next->context = context_size != 0 ? context_size : config.trained_context;
+  // More than what the makers cut texts off at is taken where it is asked for.
+  next->context = context_size != 0 ? context_size : config.usual_context;
   if (context_size == 0 && options_.context_default != 0) {
     next->context = std::min(next->context, options_.context_default);
   }
@@ -74,23 +69,28 @@ Result<std::shared_ptr<NativeBackend::Loaded>> NativeBackend::load_encoder(
   return next;
 }
 
+std::size_t NativeBackend::text_tokens_max() const {
+  const auto now = loaded();
+  return now == nullptr ? 0 : now->text_tokens_max();
+}
+
 Result<void> NativeBackend::embed(EmbedRequest request, std::shared_ptr<GenerationStream> stream) {
   const auto now = loaded();
   if (now == nullptr) return fail(ErrorCode::Unavailable, "no model is loaded");
   if (request.inputs.empty()) {
     return fail(ErrorCode::InvalidArgument, "there is nothing to embed", "input");
   }
-  if (!now->encodes()) MINERVA_TRY(now->pooling);
+  if (!now->encodes()) MINERVA_TRY(now->vectors);
   engine::EmbedJob job;
   for (std::size_t i = 0; i < request.inputs.size(); ++i) {
     MINERVA_ASSIGN(auto tokens, tokens_of(request.inputs[i], i, *now->tokenizer));
     if (tokens.empty()) {
       return fail(ErrorCode::InvalidArgument, fmt::format("input {} has no tokens", i), "input");
     }
-    if (tokens.size() > now->context) {
+    if (tokens.size() > now->text_tokens_max()) {
       return fail(ErrorCode::ContextExceeded,
                   fmt::format("input {} has {} tokens; the model takes {} at most", i,
-                              tokens.size(), now->context),
+                              tokens.size(), now->text_tokens_max()),
                   "input");
     }
     job.texts.push_back(std::move(tokens));
@@ -98,7 +98,7 @@ Result<void> NativeBackend::embed(EmbedRequest request, std::shared_ptr<Generati
   job.deadline = request.deadline;
   job.sink = std::make_shared<NativeEmbedSink>(std::move(stream));
   if (now->encodes()) return now->encodings->submit(std::move(job));
-  return DecoderEmbeddings::begin(std::move(job), now->normalize,
+  return DecoderEmbeddings::begin(std::move(job), *now->vectors,
                                   request.priority == Priority::Interactive, *now->batcher, clock_);
 }
 
