@@ -214,7 +214,9 @@ std::optional<std::string> LlamaCppKind::objection(const ModelSpec& spec) const 
   return fmt::format("reads GGUF files, and this model is {}", to_string(spec.format));
 }
 
-Capabilities LlamaCppKind::capabilities(const ModelSpec&) const { return LlamaWire::what_it_can(); }
+Capabilities LlamaCppKind::capabilities(const ModelSpec& spec) const {
+  return LlamaWire::what_it_can(spec.embeds);
+}
 
 MemoryNeed LlamaCppKind::memory_need(const ModelSpec& spec, std::size_t context_size) const {
   // What it would get if it were alone: this is asked once, when others may be in its place.

@@ -200,6 +200,12 @@ std::vector<std::string> llama_arguments(const ModelSpec& spec, const LlamaOptio
     argv.push_back(std::move(flag));
     argv.push_back(std::move(value));
   };
+  if (spec.embeds) {
+    argv.emplace_back("--embeddings");
+    // A text has to fit into one step.
+    if (options.batch == 0) add("-b", std::to_string(cells_of(context)));
+    if (options.ubatch == 0) add("-ub", std::to_string(cells_of(context)));
+  }
   if (options.threads_batch != 0) add("-tb", std::to_string(options.threads_batch));
   if (options.gpu_layers) add("-ngl", std::to_string(*options.gpu_layers));
   if (!options.devices.empty()) add("-dev", fmt::format("{}", fmt::join(options.devices, ",")));
@@ -247,6 +253,8 @@ Result<LaunchPlan> plan_llama(const ModelSpec& spec, const LlamaOptions& options
                  llama_context(spec, options, context_size, memory_info().available_bytes));
   plan.model.tokenizer = tokenizer_of(files, options);
   plan.model.name = "model";
+  plan.model.embeds = spec.embeds;
+  plan.model.generates = !spec.embeds;
 
   MINERVA_ASSIGN(auto folder, process::PrivateFolder::make(options.socket_prefix));
   plan.folder = std::make_shared<process::PrivateFolder>(std::move(folder));

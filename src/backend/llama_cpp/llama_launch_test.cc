@@ -77,6 +77,20 @@ TEST(LlamaArguments, AreAClosedList) {
                         "/models/lora.gguf --lora-scaled /models/other.gguf:0.5 --numa isolate "));
 }
 
+TEST(LlamaArguments, AModelForVectorsGetsStepsOfAWholeText) {
+  const LlamaPaths paths{"/bin/llama-server", "/run/x/llama.sock", "/run/x/key"};
+  LlamaOptions options;
+  EXPECT_THAT(joined(llama_arguments(spec(), options, 1000, paths)), Not(HasSubstr("--embed")));
+  ModelSpec model = spec();
+  model.embeds = true;
+  EXPECT_THAT(joined(llama_arguments(model, options, 1000, paths)),
+              HasSubstr("--embeddings -b 1024 -ub 1024 "));
+  options.batch = 64;
+  options.ubatch = 64;
+  EXPECT_THAT(joined(llama_arguments(model, options, 1000, paths)),
+              HasSubstr("--embeddings -b 64 -ub 64 "));
+}
+
 TEST(LlamaContext, IsTheLeastOfWhatThereIs) {
   LlamaOptions options;
   options.parallel = 4;

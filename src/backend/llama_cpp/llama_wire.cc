@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "backend/llama_cpp/llama_reader.h"
+#include "base/utf8.h"
 #include "wire/fields.h"
 #include "wire/json_guard.h"
 
@@ -69,17 +70,22 @@ Error unreadable(std::string_view what) {
 
 }  // namespace
 
-Capabilities LlamaWire::what_it_can() {
+Capabilities LlamaWire::what_it_can(bool embeds) {
   Capabilities can;
   can.token_prompts = Support::Yes;
   can.text_prompts = Support::Yes;
+  can.tokenize = Support::Yes;
+  if (embeds) {
+    can.generation = Support::No;
+    can.embeddings = Support::Yes;
+    return can;
+  }
   // None for the first tokens of a character that is made of several (llama_reader.h).
   can.logprobs = Support::BestEffort;
   can.logit_bias = Support::Yes;
   // Its sums depend on what else is in the batch and in the prefix cache.
   can.seed = Support::BestEffort;
   can.load_invariant = Support::No;
-  can.tokenize = Support::Yes;
   can.choices_max = 16;
   return can;
 }
@@ -114,6 +120,27 @@ Result<UpstreamRequest> LlamaWire::generate_call(const WireRequest& ask,
 std::unique_ptr<ChunkReader> LlamaWire::reader(const WireRequest& ask,
                                                const WireModel& model) const {
   return std::make_unique<LlamaReader>(ask.choices, model.tokenizer, ask.max_tokens);
+}
+
+Result<UpstreamRequest> LlamaWire::embed_call(std::span<const EmbedInput> inputs,
+                                              const WireModel& model) const {
+  if (!model.embeds) {
+    return fail(ErrorCode::Unsupported, "llama-server was started for text, not for vectors",
+                "model");
+  }
+  Json list = Json::array();
+  for (const EmbedInput& input : inputs) {
+    if (const auto* text = std::get_if<std::string>(&input)) {
+      if (text->empty() || !utf8_valid(*text)) {
+        return fail(ErrorCode::InvalidArgument, "an input is empty or not valid UTF-8", "input");
+      }
+      list.push_back(*text);
+    } else {
+      list.push_back(std::get<std::vector<TokenId>>(input));
+    }
+  }
+  return post("/v1/embeddings",
+              {{"model", model.name}, {"input", std::move(list)}, {"encoding_format", "base64"}});
 }
 
 // --- tokens ---

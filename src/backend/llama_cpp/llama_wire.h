@@ -15,12 +15,19 @@ namespace minerva::backend {
 class LlamaWire final : public EngineWire {
  public:
   std::string_view name() const override { return "llama_cpp"; }
-  static Capabilities what_it_can();
-  Capabilities capabilities(const WireModel&) const override { return what_it_can(); }
+  // Started for vectors it makes no text.
+  static Capabilities what_it_can(bool embeds);
+  Capabilities capabilities(const WireModel& model) const override {
+    return what_it_can(model.embeds);
+  }
   Result<UpstreamRequest> generate_call(const WireRequest& ask,
                                         const WireModel& model) const override;
   std::unique_ptr<ChunkReader> reader(const WireRequest& ask,
                                       const WireModel& model) const override;
+
+  // POST /v1/embeddings; its vectors have length 1.
+  Result<UpstreamRequest> embed_call(std::span<const EmbedInput> inputs,
+                                     const WireModel& model) const override;
 
   std::optional<UpstreamRequest> tokenize_call(std::string_view text,
                                                TokenizeOptions options) const override;

@@ -48,5 +48,27 @@ TEST(LlamaWire, ADrawnTokenKeepsItsOwnLimits) {
   EXPECT_EQ(body_of(sampling)["top_k"], 0);
 }
 
+TEST(LlamaWire, VectorsAreAskedForOfWhatWasStartedForThem) {
+  const LlamaWire wire;
+  const std::vector<EmbedInput> inputs = {std::vector<TokenId>{5, 6}, std::string("caf\xC3\xA9")};
+  WireModel model;
+  model.name = "model";
+  EXPECT_EQ(wire.capabilities(model).embeddings, Support::No);
+  const auto none = wire.embed_call(inputs, model);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, ErrorCode::Unsupported);
+
+  model.embeds = true;
+  EXPECT_EQ(wire.capabilities(model).embeddings, Support::Yes);
+  EXPECT_EQ(wire.capabilities(model).generation, Support::No);
+  const auto call = wire.embed_call(inputs, model);
+  ASSERT_TRUE(call);
+  EXPECT_EQ(call->path, "/v1/embeddings");
+  const auto body = wire::parse_json(call->body).value();
+  EXPECT_EQ(body["input"], wire::Json::parse(R"([[5,6],"caf\u00e9"])"));
+  EXPECT_FALSE(wire.embed_call(std::vector<EmbedInput>{std::string("\xFF")}, model));
+  EXPECT_FALSE(wire.embed_call(std::vector<EmbedInput>{std::string()}, model));
+}
+
 }  // namespace
 }  // namespace minerva::backend
