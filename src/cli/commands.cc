@@ -245,6 +245,7 @@ class CommandLine {
     embed->add_option("TEXT", embed_.texts, "Texts; without any, standard input has one a line");
     embed->add_option("--dimensions", embed_.dimensions, "Only the first so many numbers of each")
         ->type_name("N");
+    embed->add_flag("--truncate", embed_.truncate, "Cut off what is longer than the model takes");
     add_settings(embed, {"host", "port", "models_dir", "model_sources", "allow_code", "threads",
                          "context", "isa", "numerics", "log_level", "backend", "isolation"});
 

@@ -72,6 +72,7 @@ Result<void> embed_texts(const Context& context, const EmbedVerbOptions& options
     Json body = {{"model", peer.model}, {"input", Json::array()}};
     for (std::size_t i = first; i < end; ++i) body["input"].push_back(texts[i]);
     if (options.dimensions != 0) body["dimensions"] = options.dimensions;
+    if (options.truncate) body["truncate"] = true;
     MINERVA_ASSIGN(const http::Response response,
                    client.post_json("/v1/embeddings", wire::dump_json(body)));
     MINERVA_ASSIGN(const Json answer, answer_of(response));

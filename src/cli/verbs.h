@@ -116,6 +116,7 @@ struct EmbedVerbOptions {
   std::string model;
   std::vector<std::string> texts;
   std::uint64_t dimensions = 0;  // 0: all of them
+  bool truncate = false;         // what is too long is cut off
 };
 Result<void> embed_texts(const Context& context, const EmbedVerbOptions& options);
 

@@ -23,25 +23,10 @@ class EmbeddingsTest : public ServiceFixture {
     request.inputs = std::move(inputs);
     return request;
   }
-  struct Vectors {
-    std::map<std::uint32_t, std::vector<float>> by_input;
-    EndDelta end;
-  };
-  Vectors embed(EmbeddingRequest request) {
-    Vectors out;
-    auto generation = service_->embed(std::move(request));
+  Answer embed(EmbeddingRequest request) {
+    const auto generation = service_->embed(std::move(request));
     EXPECT_TRUE(generation) << generation.error().message;
-    if (!generation) return out;
-    Reader reader(**generation);
-    while (auto delta = reader.next()) {
-      if (auto* one = std::get_if<EmbeddingDelta>(&*delta)) {
-        EXPECT_TRUE(out.by_input.emplace(one->input, std::move(one->values)).second);
-      } else if (auto* end = std::get_if<EndDelta>(&*delta)) {
-        out.end = std::move(*end);
-        break;
-      }
-    }
-    return out;
+    return generation ? read_all(**generation) : Answer{};
   }
   Error embed_refusal(EmbeddingRequest request) {
     const auto generation = service_->embed(std::move(request));
@@ -55,15 +40,15 @@ class EmbeddingsTest : public ServiceFixture {
 
 TEST_F(EmbeddingsTest, EachInputGetsItsVector) {
   open();
-  const Vectors got = embed(texts({"one", std::vector<TokenId>{'t', 'w', 'o'}, "three"}));
+  const Answer got = embed(texts({"one", std::vector<TokenId>{'t', 'w', 'o'}, "three"}));
   EXPECT_EQ(got.end.end.outcome, Outcome::Done);
   EXPECT_EQ(got.end.end.usage.prompt_tokens, 11U);
   EXPECT_EQ(got.end.model, "tiny");
   EXPECT_EQ(got.end.backend, "fake");
-  ASSERT_EQ(got.by_input.size(), 3U);
-  EXPECT_EQ(got.by_input.at(0), vector_of("one"));
-  EXPECT_EQ(got.by_input.at(1), vector_of("two"));
-  EXPECT_EQ(got.by_input.at(2), vector_of("three"));
+  ASSERT_EQ(got.vectors.size(), 3U);
+  EXPECT_EQ(got.vectors.at(0), vector_of("one"));
+  EXPECT_EQ(got.vectors.at(1), vector_of("two"));
+  EXPECT_EQ(got.vectors.at(2), vector_of("three"));
   EXPECT_TRUE(becomes_idle());
 }
 
@@ -71,7 +56,7 @@ TEST_F(EmbeddingsTest, DimensionsCutTheVectorAndKeepItsLength) {
   open();
   EmbeddingRequest request = texts({"one"});
   request.dimensions = 3;
-  const auto cut = embed(request).by_input.at(0);
+  const auto cut = embed(request).vectors.at(0);
   const auto whole = vector_of("one");
   ASSERT_EQ(cut.size(), 3U);
   double squares = 0;
@@ -83,10 +68,10 @@ TEST_F(EmbeddingsTest, DimensionsCutTheVectorAndKeepItsLength) {
   EXPECT_NEAR(std::sqrt(squares), 5, 1e-5) << "the fake's vectors have this length";
 
   request.dimensions = FakeModel::kWidth;
-  EXPECT_EQ(embed(request).by_input.at(0), whole);
+  EXPECT_EQ(embed(request).vectors.at(0), whole);
   request.dimensions = FakeModel::kWidth + 1;
-  const Vectors too_many = embed(request);
-  EXPECT_TRUE(too_many.by_input.empty());
+  const Answer too_many = embed(request);
+  EXPECT_TRUE(too_many.vectors.empty());
   ASSERT_TRUE(too_many.end.end.error);
   EXPECT_EQ(too_many.end.end.error->code, ErrorCode::InvalidArgument);
   EXPECT_EQ(too_many.end.end.error->param, "dimensions");
@@ -106,11 +91,27 @@ TEST_F(EmbeddingsTest, WhatIsEmptyTooManyOrTooLongIsRefusedWithBothNumbers) {
   EXPECT_THAT(embed_refusal(texts({std::vector<TokenId>{1, 9999}})).message,
               HasSubstr("token 9999"));
   // A text may fill the context, as no answer comes behind it.
-  EXPECT_EQ(embed(texts({"12345678"})).by_input.size(), 1U);
+  EXPECT_EQ(embed(texts({"12345678"})).vectors.size(), 1U);
   const Error longer = embed_refusal(texts({"a", "123456789"}));
   EXPECT_EQ(longer.code, ErrorCode::ContextExceeded);
   EXPECT_EQ(longer.param, "input");
   EXPECT_THAT(longer.message, HasSubstr("has 9 tokens, and the model takes 8"));
+}
+
+TEST_F(EmbeddingsTest, WhatIsTooLongIsCutOffWhereThatIsAskedFor) {
+  backend::FakeOptions fake;
+  fake.context_size = 8;
+  open(fake);
+  EmbeddingRequest request =
+      texts({"123456789", "short", std::vector<TokenId>(30, 'x'), std::vector<TokenId>(8, 'y')});
+  request.truncate = true;
+  const Answer got = embed(request);
+  ASSERT_EQ(got.vectors.size(), 4U);
+  EXPECT_EQ(got.vectors.at(0), vector_of("12345678"));
+  EXPECT_EQ(got.vectors.at(1), vector_of("short"));
+  EXPECT_EQ(got.vectors.at(2), vector_of("xxxxxxxx"));
+  EXPECT_EQ(got.vectors.at(3), vector_of("yyyyyyyy"));
+  EXPECT_EQ(got.end.end.usage.prompt_tokens, 8U + 5 + 8 + 8);
 }
 
 TEST_F(EmbeddingsTest, AnEngineThatMakesNoneIsNotAsked) {
@@ -128,7 +129,7 @@ TEST_F(EmbeddingsTest, AnEncoderLoadsAndMakesNoText) {
   backend::FakeOptions fake;
   fake.generates = false;
   open(fake);
-  EXPECT_EQ(embed(texts({"a"})).by_input.size(), 1U);
+  EXPECT_EQ(embed(texts({"a"})).vectors.size(), 1U);
   const Error none = refusal(completion("a"));
   EXPECT_EQ(none.code, ErrorCode::Unsupported);
   EXPECT_THAT(none.message, HasSubstr("makes only embeddings"));

@@ -8,6 +8,19 @@
 #include "serve/request_checks.h"
 
 namespace minerva::serve {
+namespace {
+
+// What the tokenizer puts behind a text: what it gives for none, less what stands before.
+Result<std::vector<TokenId>> ending_of(const text::Tokenizer& tokenizer) {
+  constexpr text::EncodeOptions kSpecial = {.add_special = true};
+  MINERVA_ASSIGN(auto none, tokenizer.encode("", kSpecial));
+  MINERVA_ASSIGN(const auto some, tokenizer.encode("a", kSpecial));
+  const auto differ = std::ranges::mismatch(none, some);
+  none.erase(none.begin(), differ.in1);
+  return none;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Generation>> LocalService::embed(EmbeddingRequest request) {
   auto generation = admit_embedding(std::move(request));
@@ -23,6 +36,7 @@ Result<std::unique_ptr<Generation>> LocalService::admit_embedding(EmbeddingReque
   MINERVA_ASSIGN(const Model model, find_model(request.model));
   RouteAsks asks = wishes(request.backend, request.fallback, model);
   asks.embeddings = true;
+  asks.truncate = request.truncate;
   asks.token_ids = std::ranges::any_of(request.inputs, [](const RawPrompt& input) {
     return std::holds_alternative<std::vector<TokenId>>(input);
   });
@@ -38,6 +52,7 @@ Result<std::unique_ptr<Generation>> LocalService::admit_embedding(EmbeddingReque
   answer.route = plan.choices.front().reason;
   answer.prompt_tokens = order.total();
   answer.choices = 0;
+  answer.whole = true;
   answer.inputs = request.inputs.size();
   answer.dimensions = request.dimensions;
   answer.started = started;
@@ -53,6 +68,18 @@ Result<EmbedOrder> LocalService::prepare_embedding(const EmbeddingRequest& reque
   out.order.id = request.id;
   out.order.client_id = request.client_id;
   MINERVA_ASSIGN(const auto text, text_of(model.entry));
+  out.truncate = request.truncate;
+  if (request.truncate && text == nullptr) {
+    return fail(
+        ErrorCode::Unsupported,
+        fmt::format("{}: Minerva has no tokenizer of this model, and cuts off nothing that it "
+                    "cannot count: ask without 'truncate'",
+                    model.entry.name),
+        "truncate");
+  }
+  if (request.truncate) {
+    MINERVA_ASSIGN(out.ending, ending_of(text->tokenizer()));
+  }
   for (std::size_t i = 0; i < request.inputs.size(); ++i) {
     const RawPrompt& input = request.inputs[i];
     const auto* words = std::get_if<std::string>(&input);
@@ -66,7 +93,8 @@ Result<EmbedOrder> LocalService::prepare_embedding(const EmbeddingRequest& reque
       out.tokens.push_back(std::move(tokens));
     }
     MINERVA_TRY(check_embedding_tokens(out.tokens.back(), i, text->tokenizer().vocab_size()));
-    asks.prompt_tokens = std::max(asks.prompt_tokens, out.tokens.back().size());
+    if (!request.truncate)
+      asks.prompt_tokens = std::max(asks.prompt_tokens, out.tokens.back().size());
   }
   return out;
 }

@@ -25,7 +25,7 @@ std::optional<Objection> incapable(const RouteAsks& asks, const RouteCandidate& 
     return Objection{"makes no embeddings of this model", "model"};
   }
   if (!asks.embeddings && !asks.only_load && can.generation == Support::No) {
-    return Objection{"makes only embeddings of this model, which is an encoder", "model"};
+    return Objection{"makes only embeddings of this model", "model"};
   }
   const bool takes_prompt = can.token_prompts != Support::No || can.text_prompts != Support::No;
   if (!asks.embeddings && !takes_prompt && (asks.raw_prompt || can.chat_only == Support::No)) {
@@ -42,6 +42,9 @@ std::optional<Objection> incapable(const RouteAsks& asks, const RouteCandidate& 
   }
   if (asks.token_ids && can.token_prompts == Support::No) {
     return Objection{"takes no token ids as a prompt", "prompt"};
+  }
+  if (asks.truncate && can.token_prompts == Support::No) {
+    return Objection{"takes texts only, which are not cut off here", "truncate"};
   }
   if (asks.logit_bias && can.logit_bias == Support::No) {
     return Objection{"does not share our token ids", "logit_bias"};

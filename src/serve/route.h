@@ -23,6 +23,7 @@ struct RouteAsks {
   std::vector<std::string> fallback;  // engines behind it, by name
   bool raw_prompt = false;            // no conversation: an engine that only speaks chat is none
   bool embeddings = false;            // vectors are wanted, and no text
+  bool truncate = false;              // of texts as long as the engine takes, which we cut
   bool only_load = false;             // whatever the model is good for
   bool images = false;
   bool constraint = false;

@@ -170,6 +170,9 @@ TEST(Route, OnlyChatMeansNoRawPrompts) {
   EXPECT_EQ(plan_route(asks, engines).error().param, "prompt");
   engines[0].can.text_prompts = Support::Yes;
   EXPECT_TRUE(plan_route(asks, engines));
+  asks.truncate = true;
+  EXPECT_EQ(plan_route(asks, engines).error().param, "truncate");
+  asks.truncate = false;
   asks.token_ids = true;
   EXPECT_EQ(plan_route(asks, engines).error().param, "prompt");
 }

@@ -61,7 +61,7 @@ RunningGeneration::RunningGeneration(GenerationPlan plan, std::shared_ptr<Genera
 // Also for another engine's attempt, which begins with nothing of the one before.
 void RunningGeneration::begin_choices() {
   choices_.clear();
-  embedded_.assign(plan_.inputs, false);
+  embedded_.assign(plan_.inputs, std::nullopt);
   for (std::uint32_t i = 0; i < plan_.choices; ++i) {
     choices_.push_back({ChoiceText(i, plan_.stop, plan_.keep_tokens), false, {}, {i, {}, {}}, {}});
   }
@@ -216,11 +216,10 @@ void RunningGeneration::take(backend::EmbeddingEvent event) {
     leave();
     return;
   }
-  embedded_[event.input] = true;
   if (plan_.dimensions && *plan_.dimensions < event.values.size()) {
     shorten(event.values, *plan_.dimensions);
   }
-  deltas_.emplace_back(EmbeddingDelta{event.input, std::move(event.values)});
+  embedded_[event.input] = EmbeddingDelta{event.input, std::move(event.values)};
 }
 
 void RunningGeneration::end_choice(std::uint32_t index, backend::FinishReason reason) {
@@ -235,6 +234,15 @@ void RunningGeneration::take(backend::EndEvent event) {
     event.outcome = Outcome::Failed;
     event.error = Error{ErrorCode::Unavailable, "the engine was stopped", {}, backend_};
   }
+  const auto came = static_cast<std::size_t>(
+      std::ranges::count_if(embedded_, [](const auto& vector) { return vector.has_value(); }));
+  if (event.outcome == Outcome::Done && came < embedded_.size()) {
+    event.outcome = Outcome::Failed;
+    event.error = Error{ErrorCode::Internal,
+                        fmt::format("the engine gave {} of {} vectors", came, embedded_.size()),
+                        {},
+                        backend_};
+  }
   const bool nothing_shown = !any_token_ || (plan_.whole && !enough_);
   if (event.outcome == Outcome::Failed && nothing_shown && !cancelled_) {
     // So somebody else may try.
@@ -245,14 +253,6 @@ void RunningGeneration::take(backend::EndEvent event) {
   }
   engine_ended_ = true;
   link_->engine_ended(event);
-  const auto came = static_cast<std::size_t>(std::ranges::count(embedded_, true));
-  if (event.outcome == Outcome::Done && came < embedded_.size()) {
-    event.outcome = Outcome::Failed;
-    event.error = Error{ErrorCode::Internal,
-                        fmt::format("the engine gave {} of {} vectors", came, embedded_.size()),
-                        {},
-                        backend_};
-  }
   if (enough_) {
     // Whatever became of the engine after it was told to stop, the answer is whole.
     event.outcome = Outcome::Done;
@@ -275,6 +275,9 @@ void RunningGeneration::take(backend::EndEvent event) {
 void RunningGeneration::finish(backend::EndEvent end) {
   finished_ = true;
   give_held();
+  if (end.outcome == Outcome::Done) {
+    for (auto& vector : embedded_) deltas_.emplace_back(std::move(*vector));
+  }
   metrics_.add(Metric::RequestsTotal, 1, outcome_label(end.outcome));
   metrics_.add(Metric::CachedTokensTotal, static_cast<double>(end.usage.cached_tokens));
   metrics_.add(Metric::GeneratedTokensTotal, static_cast<double>(end.usage.completion_tokens));

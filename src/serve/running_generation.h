@@ -88,7 +88,8 @@ class RunningGeneration final : public Generation {
 
   std::deque<Delta> deltas_;  // made of one event, not yet given out
   std::vector<Choice> choices_;
-  std::vector<bool> embedded_;  // inputs whose vector came
+  // Of each input, once its vector came; given out when all have.
+  std::vector<std::optional<EmbeddingDelta>> embedded_;
   bool enough_ = false;  // every choice has ended at a stop string, so the engine was told to stop
   bool stopped_early_ = false;  // a choice ended at a stop string
   bool any_token_ = false;      // of this attempt

@@ -50,6 +50,22 @@ InstanceUsage usage_of(const backend::InferenceBackend& engine) {
   return out;
 }
 
+// The tokens that end a text stay at its end; they are looked for, as a client's own ids may have
+// none.
+void cut_off(std::vector<backend::EmbedInput>& inputs, std::size_t tokens_max,
+             std::span<const TokenId> ending) {
+  for (backend::EmbedInput& input : inputs) {
+    auto& tokens = std::get<std::vector<TokenId>>(input);
+    if (tokens_max == 0 || tokens.size() <= tokens_max) continue;
+    const auto tail =
+        tokens.end() - static_cast<std::ptrdiff_t>(std::min(ending.size(), tokens_max));
+    const bool kept = std::equal(tail, tokens.end(), ending.begin(), ending.end());
+    const auto too_many = static_cast<std::ptrdiff_t>(tokens.size() - tokens_max);
+    const auto to = kept ? tail : tokens.end();
+    tokens.erase(to - too_many, to);
+  }
+}
+
 }  // namespace
 
 bool ServeLoop::Mailbox::post(std::function<void()> message) {
@@ -337,6 +353,7 @@ Result<void> ServeLoop::hand_over(const Job& job, backend::InferenceBackend& eng
     const bool ids = can.token_prompts != backend::Support::No && !job.embed->tokens.empty();
     if (ids) {
       order.inputs.assign(job.embed->tokens.begin(), job.embed->tokens.end());
+      if (job.embed->truncate) cut_off(order.inputs, engine.text_tokens_max(), job.embed->ending);
     } else {
       order.inputs.assign(job.embed->texts.begin(), job.embed->texts.end());
     }

@@ -50,6 +50,8 @@ struct EmbedOrder {
   backend::EmbedRequest order;  // all but the inputs
   std::vector<std::string> texts;
   std::vector<std::vector<TokenId>> tokens;  // empty where only the engine can tokenize
+  bool truncate = false;                     // what is too long is cut off
+  std::vector<TokenId> ending;               // that the tokenizer puts behind each text
   std::size_t total() const {
     std::size_t sum = 0;
     for (const auto& one : tokens) sum += one.size();

@@ -144,6 +144,50 @@ TEST_F(SeveralEnginesTest, AWholeAnswerThatNobodyCanMakeIsAnErrorWithoutText) {
   EXPECT_EQ(answer.end.retries.size(), 5U) << "the budget";
 }
 
+// Vectors are one answer, too, of which nobody sees a part.
+TEST_F(SeveralEnginesTest, VectorsBegunInVainAreMadeElsewhere) {
+  begin_with({});
+  ask(named("fake"));
+  backend::FakeFaults faults;
+  faults.fail_at_token = 2;
+  engine(0).set_faults(faults);
+  EmbeddingRequest request;
+  request.id = "embd-test";
+  request.backend = "fake";
+  request.fallback = {"second"};
+  request.inputs = {"one", "two", "three"};
+  auto generation = service_->embed(request);
+  ASSERT_TRUE(generation);
+  const Answer answer = read_all(**generation);
+  EXPECT_EQ(answer.end.end.outcome, Outcome::Done);
+  EXPECT_EQ(answer.end.backend, "second");
+  ASSERT_EQ(answer.end.retries.size(), 1U);
+  EXPECT_EQ(answer.end.retries[0].backend, "fake");
+  ASSERT_EQ(answer.vectors.size(), 3U);
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    const auto& text = std::get<std::string>(request.inputs[i]);
+    EXPECT_EQ(answer.vectors.at(i),
+              backend::FakeModel::embedding(backend::FakeModel::encode(text)));
+  }
+
+  // Nobody can: an error, and none of the two vectors that were made.
+  engine(1).set_faults(faults);
+  std::atomic<bool> stop = false;
+  std::thread time([&] {
+    while (!stop) {
+      clock_.advance(std::chrono::milliseconds(5));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  generation = service_->embed(request);
+  ASSERT_TRUE(generation);
+  const Answer none = read_all(**generation);
+  stop = true;
+  time.join();
+  EXPECT_EQ(none.end.end.outcome, Outcome::Failed);
+  EXPECT_TRUE(none.vectors.empty());
+}
+
 // The stop string was there before the engine died, so the answer is whole.
 TEST_F(SeveralEnginesTest, AWholeAnswerThatHadItsStopStringIsNotMadeAgain) {
   begin_with({});

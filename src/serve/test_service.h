@@ -102,6 +102,7 @@ struct Answer {
   std::map<std::uint32_t, std::string> text;
   std::map<std::uint32_t, std::vector<TextDelta>> deltas;
   std::map<std::uint32_t, FinishDelta> finish;
+  std::map<std::uint32_t, std::vector<float>> vectors;  // by input
   EndDelta end;
 
   const Error& error() const {
@@ -118,6 +119,9 @@ inline Answer read_all(Generation& generation) {
       EXPECT_FALSE(answer.finish.contains(text->choice)) << "text behind a choice's end";
       answer.text[text->choice] += text->text;
       answer.deltas[text->choice].push_back(std::move(*text));
+    } else if (auto* vector = std::get_if<EmbeddingDelta>(&*delta)) {
+      EXPECT_EQ(vector->input, answer.vectors.size()) << "in the inputs' order";
+      answer.vectors.emplace(vector->input, std::move(vector->values));
     } else if (auto* finish = std::get_if<FinishDelta>(&*delta)) {
       EXPECT_TRUE(answer.finish.emplace(finish->choice, *finish).second) << "ended twice";
     } else if (auto* end = std::get_if<EndDelta>(&*delta)) {

@@ -58,6 +58,9 @@ struct EmbeddingRequest {
   std::vector<RawPrompt> inputs;
   // The first so many numbers of each vector, scaled to its length again; none: all of them.
   std::optional<std::uint32_t> dimensions;
+  // Texts longer than the engine takes are cut off there, before the tokens that the model's
+  // tokenizer puts behind each; else they are refused.
+  bool truncate = false;
   std::optional<Duration> timeout;
 };
 
@@ -75,7 +78,7 @@ struct FinishDelta {
   std::optional<std::string> stop_string;  // which one ended it
 };
 
-// One input's vector; they come in any order.
+// One input's vector; they come in the inputs' order, once all are made.
 struct EmbeddingDelta {
   std::uint32_t input = 0;
   std::vector<float> values;

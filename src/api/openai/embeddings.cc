@@ -35,6 +35,7 @@ struct EmbeddingsDraft {
   std::vector<serve::RawPrompt> inputs;
   std::optional<std::uint32_t> dimensions;
   bool base64 = false;
+  bool truncate = false;
 };
 
 // --- reading ---
@@ -86,6 +87,11 @@ Result<void> read_dimensions(const Json& value, EmbeddingsDraft& draft) {
   return {};
 }
 
+Result<void> read_truncate(const Json& value, EmbeddingsDraft& draft) {
+  MINERVA_ASSIGN(draft.truncate, wire::boolean(value, "truncate"));
+  return {};
+}
+
 // The fields that mean what they do for prompts.
 template <auto Read>
 Result<void> as_for_prompts(const Json& value, EmbeddingsDraft& draft, std::string_view name) {
@@ -100,6 +106,7 @@ Result<void> read_field(const std::string& name, const Json& value, EmbeddingsDr
   if (name == "input") return read_input(value, draft);
   if (name == "encoding_format") return read_encoding_format(value, draft);
   if (name == "dimensions") return read_dimensions(value, draft);
+  if (name == "truncate") return read_truncate(value, draft);
   if (name == "model") return as_for_prompts<read_model>(value, draft, name);
   if (name == "backend") return as_for_prompts<read_backend>(value, draft, name);
   if (name == "fallback") return as_for_prompts<read_fallback>(value, draft, name);
@@ -111,9 +118,9 @@ Result<void> read_field(const std::string& name, const Json& value, EmbeddingsDr
 
 Result<void> refuse_ignored(const Draft& draft) {
   if (draft.ignored.empty()) return {};
-  static constexpr std::array<std::string_view, 9> kKnown = {
-      "input",    "model",   "encoding_format", "dimensions", "user",
-      "fallback", "backend", "timeout",         "strict"};
+  static constexpr std::array<std::string_view, 10> kKnown = {
+      "input", "model",    "encoding_format", "dimensions", "truncate",
+      "user",  "fallback", "backend",         "timeout",    "strict"};
   std::string message = "unknown fields:";
   for (const std::string& name : draft.ignored) {
     message += fmt::format(" {}", wire::json_string(name));
@@ -257,6 +264,7 @@ Result<EmbeddingsCall> parse_embeddings(std::string_view body, const CallContext
     call.request.timeout = common.timeout;
     call.request.inputs = std::move(draft.inputs);
     call.request.dimensions = draft.dimensions;
+    call.request.truncate = draft.truncate;
     for (const std::string& name : draft.common.ignored) call.ignored.push_back(header_name(name));
     call.encoder = std::make_unique<EmbeddingsEncoder>(call.request.model,
                                                        call.request.inputs.size(), draft.base64);

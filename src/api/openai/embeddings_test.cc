@@ -55,13 +55,15 @@ TEST(Embeddings, EveryFormOfInput) {
 }
 
 TEST(Embeddings, AllFields) {
-  const EmbeddingsCall call =
-      parsed(R"({"input":"x","model":"m","encoding_format":"base64","dimensions":256,"user":"me",)"
-             R"("backend":"native","fallback":["remote:a"],"timeout":1.5,"spin":1})");
+  const EmbeddingsCall call = parsed(
+      R"({"input":"x","model":"m","encoding_format":"base64","dimensions":256,"user":"me",)"
+      R"("backend":"native","fallback":["remote:a"],"timeout":1.5,"truncate":true,"spin":1})");
   EXPECT_EQ(call.request.id, "embd-42");
   EXPECT_EQ(call.request.client_id, "127.0.0.1");
   EXPECT_EQ(call.request.model, "m");
   EXPECT_EQ(call.request.dimensions, 256U);
+  EXPECT_TRUE(call.request.truncate);
+  EXPECT_FALSE(parsed(R"({"input":"x"})").request.truncate);
   EXPECT_EQ(call.request.backend, "native");
   EXPECT_THAT(call.request.fallback, ElementsAre("remote:a"));
   EXPECT_EQ(call.request.timeout, std::chrono::milliseconds(1500));
@@ -78,6 +80,7 @@ TEST(Embeddings, RefusesByName) {
   EXPECT_EQ(refused(R"({"input":[[1],[2.5]]})").param, "input[1][0]");
   EXPECT_EQ(refused(R"({"input":"x","encoding_format":"int8"})").param, "encoding_format");
   EXPECT_EQ(refused(R"({"input":"x","dimensions":0})").param, "dimensions");
+  EXPECT_EQ(refused(R"({"input":"x","truncate":"END"})").param, "truncate");
   EXPECT_EQ(refused(R"({"input":"x","dimensions":"8"})").param, "dimensions");
   EXPECT_EQ(refused(R"({"input":"x","timeout":0})").param, "timeout");
   EXPECT_EQ(refused(R"({"input":"x","backend":7})").param, "backend");

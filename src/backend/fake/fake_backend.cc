@@ -95,7 +95,8 @@ Result<void> FakeBackend::embed(EmbedRequest request, std::shared_ptr<Generation
   }
   EndEvent end;
   end.engine = "fake";
-  if (worker_->hangs()) {
+  const FakeFaults faults = worker_->faults();
+  if (faults.hang_at_token) {
     end.outcome = EndEvent::Outcome::Cancelled;
     stream->on_wake_producer([weak = std::weak_ptr(stream), end] {
       const auto alive = weak.lock();
@@ -114,6 +115,11 @@ Result<void> FakeBackend::embed(EmbedRequest request, std::shared_ptr<Generation
     }
     end.usage.prompt_tokens += tokens.size();
     events.push_back({static_cast<std::uint32_t>(events.size()), FakeModel::embedding(tokens)});
+  }
+  if (faults.fail_at_token) {
+    events.resize(std::min<std::size_t>(events.size(), *faults.fail_at_token));
+    end.outcome = EndEvent::Outcome::Failed;
+    end.error = Error{ErrorCode::Internal, "a fault was asked for", {}, "fake"};
   }
   for (EmbeddingEvent& event : events) stream->push(std::move(event));
   stream->push(std::move(end));

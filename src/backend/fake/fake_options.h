@@ -11,7 +11,7 @@
 
 namespace minerva::backend {
 
-// What goes wrong. Token numbers count a choice's tokens from 0.
+// What goes wrong. Token numbers count a choice's tokens from 0, or a request's vectors.
 struct FakeFaults {
   std::optional<Error> load;                   // load_model answers this
   std::optional<std::uint64_t> fail_at_token;  // that request fails, the others go on

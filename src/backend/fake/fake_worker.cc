@@ -371,9 +371,9 @@ void FakeWorker::release_load() {
   signal_->changed.notify_all();
 }
 
-bool FakeWorker::hangs() const {
+FakeFaults FakeWorker::faults() const {
   const std::lock_guard lock(signal_->mutex);
-  return faults_.hang_at_token.has_value();
+  return faults_;
 }
 
 std::size_t FakeWorker::running() const {

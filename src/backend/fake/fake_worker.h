@@ -46,7 +46,7 @@ class FakeWorker {
   void release_load();
   void set_load_progress(LoadProgress progress);
   LoadProgress load_progress() const;
-  bool hangs() const;  // hang_at_token is ordered
+  FakeFaults faults() const;
   std::size_t running() const;
   std::size_t loads() const;
   std::uint64_t memory_bytes() const { return options_.memory_bytes; }
