@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import shutil
 import struct
 import unittest
 
@@ -10,6 +11,8 @@ import program
 from program import ProgramTest, Server
 
 TINY = program.tiny_model()  # a decoder
+DATA = program.ROOT / "tests" / "data" / "encoder"  # tools/make_encoder_goldens.py
+TOLERANCE = 1e-4
 
 
 def lines(done):
@@ -57,6 +60,42 @@ class EmbedTest(ProgramTest):
             status, answer = ask(wrong)
             self.assertEqual(status, 400, answer)
             self.assertIn(word, answer["error"]["message"])
+
+    def check_vectors(self, folder, cases, pooling):
+        vectors = lines(self.home().run("embed", folder, *[case["text"] for case in cases]))
+        for vector, case in zip(vectors, cases, strict=True):
+            off = max(abs(a - b) for a, b in zip(vector, case[pooling], strict=True))
+            self.assertLess(off, TOLERANCE, f"{pooling} of {case['text'][:40]}")
+
+    def test_an_encoders_folder_is_equal_to_sentence_transformers(self):
+        home = self.home()
+        cases = json.loads((DATA / "tiny_vectors.json").read_text())
+        self.check_vectors(DATA / "tiny", cases, "vector")
+        refused = self.failure(home.run("embed", DATA / "tiny", "the cat " * 30))
+        self.assertRegex(refused, r"has \d+ tokens, and the model takes 40 at most")
+        long, short = lines(home.run("embed", DATA / "tiny", "--truncate", "the cat " * 30,
+                                     "the cat " * 19))  # 38 words between [CLS] and [SEP]
+        self.assertEqual(long, short)
+        shown = home.json("show", DATA / "tiny", "--json")
+        self.assertEqual(shown["unsupported"], [])
+        self.assertEqual(shown["context"], 40)
+        self.assertIn("makes only embeddings",
+                      self.failure(home.run("run", DATA / "tiny", stdin="x")))
+
+    def test_a_decoders_folder_pools_as_it_says(self):
+        cases = json.loads((DATA / "decoder_vectors.json").read_text())
+        folder = self.home().models / "decoder"
+        shutil.copytree(DATA / "decoder", folder)
+        for pooling, mode in [("last", "lasttoken"), ("mean", "mean_tokens"), ("cls", "cls_token")]:
+            (folder / "1_Pooling" / "config.json").write_text(
+                json.dumps({f"pooling_mode_{mode}": True}))
+            self.check_vectors(folder, cases, pooling)
+        home = self.home()
+        # Its end token counts, and sentence_bert_config.json has the limit.
+        shown = home.run("embed", folder, "a" * 400)
+        self.assertIn("has 401 tokens, and the model takes 400 at most", self.failure(shown))
+        long, short = lines(home.run("embed", folder, "--truncate", "a" * 450, "a" * 399))
+        self.assertEqual(long, short)
 
 
 if __name__ == "__main__":

