@@ -1,14 +1,15 @@
 #include "engine/batcher.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
-#include <exception>
 
 #include "base/check.h"
-#include "base/log.h"
 
 namespace minerva::engine {
+namespace {
+
+constexpr Duration kLookEvery = std::chrono::milliseconds(50);
+
+}  // namespace
 
 struct Batcher::Request {
   BatchRequest ask;
@@ -56,24 +57,16 @@ Batcher::Batcher(std::unique_ptr<Decoder> decoder, KvPool& kv, std::unique_ptr<S
       options_(std::move(options)),
       clock_(clock),
       metrics_(metrics),
-      sampler_(kernels) {
+      sampler_(kernels),
+      inbox_(options_.waiting_max) {
   MINERVA_CHECK(kv_.can_ever_hold(options_.context));
   metrics_.set(Metric::KvPagesTotal, static_cast<double>(kv_.total_pages()));
-  thread_ = std::thread([this] {
-    try {
-      loop();
-    } catch (const std::exception& e) {
-      // Out of memory, most likely: this model's requests end, the program goes on.
-      log_error("the batcher stopped: {}", e.what());
-      stop();
-      loop();
-    }
-  });
+  thread_ = start_worker("batcher", inbox_, [this] { loop(); });
 }
 
 Batcher::~Batcher() {
   stop();
-  if (thread_.joinable()) thread_.join();
+  thread_.join();
 }
 
 Result<void> Batcher::submit(BatchRequest ask) {
@@ -81,46 +74,12 @@ Result<void> Batcher::submit(BatchRequest ask) {
   auto request = std::make_shared<Request>();
   request->ask = std::move(ask);
   request->arrived = clock_.now();
-  {
-    const std::lock_guard lock(mutex_);
-    if (stopping_) return fail(ErrorCode::Unavailable, "the model is being unloaded");
-    if (active_.load() >= options_.waiting_max) {
-      return fail(ErrorCode::QueueFull,
-                  fmt::format("{} requests are inside, and {} may be; try again later",
-                              active_.load(), options_.waiting_max));
-    }
-    active_.fetch_add(1);
-    arrived_.push_back(std::move(request));
-  }
-  changed_.notify_one();
-  return {};
-}
-
-void Batcher::wake() {
-  {
-    const std::lock_guard lock(mutex_);
-    woken_ = true;
-  }
-  changed_.notify_one();
-}
-
-void Batcher::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  changed_.notify_one();
+  return inbox_.put(std::move(request));
 }
 
 void Batcher::loop() {
   for (;;) {
-    take_in();
-    bool stopping = false;
-    {
-      const std::lock_guard lock(mutex_);
-      stopping = stopping_;
-    }
-    if (stopping) {
+    if (!take_in()) {
       for (const auto& request : requests_) {
         end_request(*request, Error{ErrorCode::Unavailable, "the model was unloaded"}, false);
       }
@@ -133,21 +92,14 @@ void Batcher::loop() {
     drop_ended();
     metrics_.set(Metric::KvPagesUsed, static_cast<double>(kv_.used_pages()));
     if (worked) continue;
-    std::unique_lock lock(mutex_);
     // Deadlines and paused readers are looked at again without being told.
-    const auto wait = std::chrono::milliseconds(requests_.empty() ? 1'000 : 50);
-    changed_.wait_for(lock, wait, [this] { return stopping_ || woken_ || !arrived_.empty(); });
-    woken_ = false;
+    inbox_.wait(requests_.empty() ? std::nullopt : std::optional<Duration>(kLookEvery));
   }
 }
 
-void Batcher::take_in() {
-  std::vector<std::shared_ptr<Request>> arrived;
-  {
-    const std::lock_guard lock(mutex_);
-    arrived.swap(arrived_);
-  }
-  for (auto& request : arrived) {
+bool Batcher::take_in() {
+  auto taken = inbox_.take();
+  for (auto& request : taken.requests) {
     auto first = std::make_unique<Sequence>();
     first->request = request;
     first->kv = kv_.make_sequence();
@@ -160,6 +112,7 @@ void Batcher::take_in() {
     sequences_.push_back(std::move(first));
     requests_.push_back(std::move(request));
   }
+  return !taken.stop;
 }
 
 // Looks at what only readers and the clock change.
@@ -412,7 +365,7 @@ void Batcher::drop_ended() {
   std::erase_if(sequences_, [](const auto& sequence) { return sequence->ended; });
   const std::size_t ended =
       std::erase_if(requests_, [](const auto& request) { return request->ended; });
-  active_.fetch_sub(ended, std::memory_order_relaxed);
+  inbox_.leave(ended);
 }
 
 }  // namespace minerva::engine

@@ -8,12 +8,10 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -23,6 +21,7 @@
 #include "base/metrics.h"
 #include "base/token.h"
 #include "engine/decoder.h"
+#include "engine/inbox.h"
 #include "engine/pooling.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
@@ -95,11 +94,11 @@ class Batcher {
   // QueueFull when too many wait, Unavailable once stopping. Otherwise the sink hears of it.
   Result<void> submit(BatchRequest request);
   // Something has changed that only a look can tell: a cancelled or drained reader.
-  void wake();
+  void wake() { inbox_.wake(); }
   // Ends whatever runs and takes nothing more.
-  void stop();
+  void stop() { inbox_.stop(); }
 
-  std::size_t active() const { return active_.load(std::memory_order_relaxed); }
+  std::size_t active() const { return inbox_.inside(); }
   std::uint64_t steps() const { return steps_.load(std::memory_order_relaxed); }
   std::uint64_t tokens() const { return tokens_.load(std::memory_order_relaxed); }  // generated
 
@@ -108,7 +107,7 @@ class Batcher {
   struct Sequence;
 
   void loop();
-  void take_in();
+  bool take_in();  // false: it is time to stop
   void sweep();
   bool step();
   std::vector<Sequence*> pick(std::vector<std::size_t>& counts);
@@ -135,15 +134,10 @@ class Batcher {
   std::vector<std::shared_ptr<Request>> requests_;    // the batcher's thread only
   std::vector<std::unique_ptr<Sequence>> sequences_;  // the same; oldest first
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::shared_ptr<Request>> arrived_;  // guarded by mutex_
-  bool woken_ = false;                             // guarded by mutex_
-  bool stopping_ = false;                          // guarded by mutex_
-  std::atomic<std::size_t> active_{0};
+  Inbox<Request> inbox_;
   std::atomic<std::uint64_t> steps_{0};
   std::atomic<std::uint64_t> tokens_{0};
-  std::thread thread_;
+  std::thread thread_;  // last: it uses all of the above
 };
 
 }  // namespace minerva::engine

@@ -1,14 +1,10 @@
 #include "engine/encode_queue.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <utility>
 
 #include "base/check.h"
-#include "base/log.h"
 
 namespace minerva::engine {
 
@@ -23,17 +19,12 @@ struct EncodeQueue::Request {
 
 EncodeQueue::EncodeQueue(std::unique_ptr<Encoder> encoder, Options options, const Clock& clock,
                          Metrics& metrics)
-    : encoder_(std::move(encoder)), options_(options), clock_(clock), metrics_(metrics) {
-  thread_ = std::thread([this] {
-    try {
-      loop();
-    } catch (const std::exception& e) {
-      // Out of memory, most likely: this model's requests end, the program goes on.
-      log_error("the encoder stopped: {}", e.what());
-      stop();
-      loop();
-    }
-  });
+    : encoder_(std::move(encoder)),
+      options_(options),
+      clock_(clock),
+      metrics_(metrics),
+      inbox_(options.waiting_max) {
+  thread_ = start_worker("encoder", inbox_, [this] { loop(); });
 }
 
 EncodeQueue::~EncodeQueue() {
@@ -46,36 +37,14 @@ Result<void> EncodeQueue::submit(EmbedJob job) {
   auto request = std::make_shared<Request>();
   request->job = std::move(job);
   request->arrived = clock_.now();
-  {
-    const std::lock_guard lock(mutex_);
-    if (stopping_) return fail(ErrorCode::Unavailable, "the model is being unloaded");
-    if (active_.load() >= options_.waiting_max) {
-      return fail(ErrorCode::QueueFull,
-                  fmt::format("{} requests are inside, and {} may be; try again later",
-                              active_.load(), options_.waiting_max));
-    }
-    active_.fetch_add(1);
-    arrived_.push_back(std::move(request));
-  }
-  changed_.notify_one();
-  return {};
-}
-
-void EncodeQueue::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-  }
-  changed_.notify_one();
+  return inbox_.put(std::move(request));
 }
 
 bool EncodeQueue::take_in() {
-  std::unique_lock lock(mutex_);
-  if (requests_.empty()) {
-    changed_.wait(lock, [this] { return stopping_ || !arrived_.empty(); });
-  }
-  for (auto& request : std::exchange(arrived_, {})) requests_.push_back(std::move(request));
-  return !stopping_;
+  if (requests_.empty()) inbox_.wait(std::nullopt);
+  auto taken = inbox_.take();
+  for (auto& request : taken.requests) requests_.push_back(std::move(request));
+  return !taken.stop;
 }
 
 void EncodeQueue::loop() {
@@ -188,7 +157,7 @@ EmbedUsage EncodeQueue::usage_of(const Request& request) const {
 void EncodeQueue::drop_ended() {
   const std::size_t ended =
       std::erase_if(requests_, [](const auto& request) { return request->ended; });
-  active_.fetch_sub(ended, std::memory_order_relaxed);
+  inbox_.leave(ended);
 }
 
 }  // namespace minerva::engine

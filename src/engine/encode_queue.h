@@ -4,11 +4,9 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <thread>
@@ -20,6 +18,7 @@
 #include "base/result.h"
 #include "base/token.h"
 #include "engine/encoder.h"
+#include "engine/inbox.h"
 
 namespace minerva::engine {
 
@@ -64,9 +63,9 @@ class EncodeQueue {
   // QueueFull when too many wait, Unavailable once stopping. Otherwise the sink hears of it.
   Result<void> submit(EmbedJob job);
   // Ends whatever runs and takes nothing more.
-  void stop();
+  void stop() { inbox_.stop(); }
 
-  std::size_t active() const { return active_.load(std::memory_order_relaxed); }
+  std::size_t active() const { return inbox_.inside(); }
   std::uint64_t steps() const { return steps_.load(std::memory_order_relaxed); }
   std::uint64_t tokens() const { return tokens_.load(std::memory_order_relaxed); }  // encoded
 
@@ -92,11 +91,7 @@ class EncodeQueue {
   Metrics& metrics_;
 
   std::vector<std::shared_ptr<Request>> requests_;  // this thread only; the next one in turn first
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::shared_ptr<Request>> arrived_;  // guarded by mutex_
-  bool stopping_ = false;                          // guarded by mutex_
-  std::atomic<std::size_t> active_{0};
+  Inbox<Request> inbox_;
   std::atomic<std::uint64_t> steps_{0};
   std::atomic<std::uint64_t> tokens_{0};
   std::thread thread_;  // last: it uses all of the above
