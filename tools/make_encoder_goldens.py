@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/data/encoder: a tiny seeded BERT and a tiny seeded Qwen3 as sentence-transformers folders,
+"""Makes tests/data/encoder: a tiny seeded BERT, XLM-RoBERTa and Qwen3 as sentence-transformers folders,
 and vectors of them and of all-MiniLM-L6-v2, as transformers computes them in float32 on the CPU.
 
     python tools/make_encoder_goldens.py OUT_DIR [ALL_MINILM_FOLDER]
@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import AutoModel, BertConfig, BertModel, Qwen3Config, Qwen3Model
+from transformers import (AutoModel, BertConfig, BertModel, Qwen3Config, Qwen3Model,
+                          XLMRobertaConfig, XLMRobertaModel)
 
 SEED = 5
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -45,6 +46,10 @@ ALL_MINILM_TEXTS = [
     "short",
     " ".join(f"word{i} and some more text to make it long" for i in range(40)),
 ]
+# Position 0 of a text is row 2, behind those of padding.
+XLMR = CONFIG | dict(max_position_embeddings=42, type_vocab_size=1, layer_norm_eps=1e-5,
+                     bos_token_id=0, pad_token_id=1, eos_token_id=2)
+XLMR_TEXTS = ["The cat sat.", "a", "caf\u00e9 \u4e2d x", "cat cat " * 18]
 DECODER = dict(hidden_size=32, num_hidden_layers=2, intermediate_size=48, num_attention_heads=2,
                num_key_value_heads=1, head_dim=16, max_position_embeddings=512,
                tie_word_embeddings=True)
@@ -72,10 +77,28 @@ def tokenizer():
 
 
 def tiny_model():
-    config = BertConfig(vocab_size=len(vocabulary()), **CONFIG)
-    model = BertModel(config, add_pooling_layer=False).eval()
+    return seeded(BertModel, BertConfig(vocab_size=len(vocabulary()), **CONFIG))
+
+
+def seeded(model_class, config):
+    model = model_class(config, add_pooling_layer=False).eval()
     seed_weights(model)
     return model, config
+
+
+def xlmr_tokenizer():
+    """Unigram, whose pieces' scores decide between "cat" and its letters."""
+    pieces = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -3.0),
+              ("\u2581cat", -4.0), ("\u2581The", -5.0), ("at", -5.5), (".", -4.5), ("\u00e9", -7.0)]
+    pieces += [(letter, -8.0) for letter in "aceftsxT"]
+    made = Tokenizer(models.Unigram(pieces, unk_id=3))
+    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    made.decoder = decoders.Metaspace()
+    made.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>"])
+    made.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[("<s>", 0), ("</s>", 2)])
+    return made
 
 
 def seed_weights(model):
@@ -150,7 +173,8 @@ def write_modules(folder):
 
 def write_folder(folder, model, config, made):
     (folder / "1_Pooling").mkdir(parents=True, exist_ok=True)
-    text = config.to_dict() | {"architectures": ["BertModel"], "model_type": "bert"}
+    text = config.to_dict() | {"architectures": [type(model).__name__],
+                               "model_type": config.model_type}
     text = {k: v for k, v in text.items() if k != "transformers_version"}
     (folder / "config.json").write_text(json.dumps(text, indent=1, sort_keys=True) + "\n")
     weights = {name: t.detach().half().contiguous() for name, t in model.named_parameters()}
@@ -194,6 +218,11 @@ def main(out, all_minilm=None):
     made = tokenizer()
     write_folder(out / "tiny", model, config, made)
     write_cases(out / "tiny_vectors.json", vectors(model, made, TEXTS, True))
+    made = xlmr_tokenizer()
+    model, config = seeded(XLMRobertaModel,
+                           XLMRobertaConfig(vocab_size=made.get_vocab_size(), **XLMR))
+    write_folder(out / "xlmr", model, config, made)
+    write_cases(out / "xlmr_vectors.json", vectors(model, made, XLMR_TEXTS, False))
     made = decoder_tokenizer()
     model, config = tiny_decoder(made)
     write_decoder_folder(out / "decoder", model, config, made)

@@ -29,6 +29,7 @@ enum class Change : std::uint8_t {
   OddRows,    // rows 1, 3, 5, … of a matrix that mixes two
   FirstRows,  // the first half of the rows, of each expert where there are several, and
   LastRows,   // the second half of a matrix that holds two
+  FromThird,  // rows 2, 3, 4, …
   Columns,    // of [expert][input][output]: a row is an output
   EvenColumns,
   OddColumns,
@@ -137,6 +138,7 @@ Result<void> must_be_one_of(const ConfigReader& config, std::string_view key,
 
 // --- the families ---
 Family bert_family();
+Family roberta_family();
 Family llama_family();
 Family mistral3_family();
 Family mixtral_family();

@@ -16,8 +16,7 @@ std::span<const Family> all_families() {
       exaone4_family(),        seed_oss_family(),      ernie4_5_family(), ernie4_5_moe_family(),
       hunyuan_dense_family(),  hunyuan_moe_family(),   olmoe_family(),    granitemoe_family(),
       granite_hybrid_family(), glm4_moe_family(),      dots1_family(),    deepseek_v2_family(),
-      deepseek_v3_family(),    glm4_moe_lite_family(),
-      bert_family(),
+      deepseek_v3_family(),    glm4_moe_lite_family(), bert_family(),     roberta_family(),
   };
   return kFamilies;
 }

@@ -186,6 +186,10 @@ Result<RowOrder> FolderAssembly::order_of(const Target& target, std::uint64_t ro
       order.first = target.change == Change::OddRows || target.change == Change::OddColumns ? 1 : 0;
       order.step = 2;
       return order;
+    case Change::FromThird:
+      order.kind = RowOrder::Kind::Every;
+      order.first = 2;
+      return order;
     default:
       return order;
   }

@@ -82,6 +82,13 @@ class EmbedTest(ProgramTest):
         self.assertIn("makes only embeddings",
                       self.failure(home.run("run", DATA / "tiny", stdin="x")))
 
+    def test_positions_of_roberta_begin_behind_those_of_padding(self):
+        cases = json.loads((DATA / "xlmr_vectors.json").read_text())
+        self.check_vectors(DATA / "xlmr", cases, "vector")
+        # "cat " 39 times, <s> and </s>: one more than the rows that are left.
+        self.assertIn("has 41 tokens, and the model takes 40 at most", self.failure(
+            self.home().run("embed", DATA / "xlmr", "cat " * 38 + "cat")))
+
     def test_a_decoders_folder_pools_as_it_says(self):
         cases = json.loads((DATA / "decoder_vectors.json").read_text())
         folder = self.home().models / "decoder"
