@@ -101,8 +101,10 @@ class EmbedTest(ProgramTest):
         # Its end token counts, and sentence_bert_config.json has the limit.
         shown = home.run("embed", folder, "a" * 400)
         self.assertIn("has 401 tokens, and the model takes 400 at most", self.failure(shown))
-        long, short = lines(home.run("embed", folder, "--truncate", "a" * 450, "a" * 399))
-        self.assertEqual(long, short)
+        for isolation in ("none", "process"):
+            long, short = lines(home.run("embed", folder, "--truncate", "--isolation", isolation,
+                                         "a" * 450, "a" * 399))
+            self.assertEqual(long, short)
 
 
 if __name__ == "__main__":

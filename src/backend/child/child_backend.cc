@@ -173,6 +173,13 @@ std::size_t ChildBackend::context_size() const {
   return now == nullptr ? 0 : now->model()->context_size;
 }
 
+std::size_t ChildBackend::text_tokens_max() const {
+  const auto now = loaded();
+  if (now == nullptr) return 0;
+  const std::size_t own = now->model()->text_tokens_max;
+  return own != 0 ? own : now->model()->context_size;
+}
+
 Probe ChildBackend::probe() const {
   const std::lock_guard lock(mutex_);
   if (loading_now_) return {Health::Starting, "the engine loads the model"};

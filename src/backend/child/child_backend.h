@@ -66,6 +66,7 @@ class ChildBackend final : public InferenceBackend {
   bool is_loaded() const override;
   LoadProgress load_progress() const override;
   std::size_t context_size() const override;
+  std::size_t text_tokens_max() const override;
   unsigned thread_count() const override { return options_.threads; }
 
   Result<void> generate(GenerateRequest request, std::shared_ptr<GenerationStream> stream) override;

@@ -31,6 +31,7 @@ struct WireModel {
   std::shared_ptr<const text::Tokenizer> tokenizer;  // none: only the engine can tokenize
   bool generates = true;                             // else it makes embeddings only
   bool embeds = false;                               // as inspect() has learnt it
+  std::size_t text_tokens_max = 0;                   // that embeddings take; 0: the context
   std::size_t vocab_size() const { return tokenizer == nullptr ? 0 : tokenizer->vocab_size(); }
 };
 

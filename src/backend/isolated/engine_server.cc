@@ -77,10 +77,10 @@ std::pair<unsigned, std::string> EngineServer::State::health() {
   }
   return {ready ? 200U : 503U,
           fmt::format(R"({{"health":"{}","context_size":{},"threads":{},"done":{},"total":{},)"
-                      R"("generates":{},"embeds":{}}})",
+                      R"("generates":{},"embeds":{},"text_tokens_max":{}}})",
                       ready ? "ready" : "loading", backend.context_size(), backend.thread_count(),
                       done.load(), total.load(), can.generation != Support::No,
-                      can.embeddings != Support::No)};
+                      can.embeddings != Support::No, backend.text_tokens_max())};
 }
 
 EngineServer::EngineServer(std::unique_ptr<State> state) : state_(std::move(state)) {}

@@ -3,7 +3,7 @@
 //
 //   GET  /health      200 once the model is loaded, 503 while it loads, 500 with the reason when it
 //                     could not be; {"health":…,"context_size":…,"done":…,"total":…,"generates":…,
-//                     "embeds":…,"error":…}
+//                     "embeds":…,"text_tokens_max":…,"error":…}
 //   POST /generate    request_json.h in, a stream of event_json.h out
 //   POST /embed       embed_json.h in and out
 //

@@ -147,6 +147,10 @@ Result<void> IsolatedWire::inspect(Upstream& upstream, WireModel& model, Duratio
   if (const Json* said = wire::find(value, "embeds")) {
     MINERVA_ASSIGN(model.embeds, wire::boolean(*said, "embeds"));
   }
+  if (const Json* said = wire::find(value, "text_tokens_max")) {
+    MINERVA_ASSIGN(model.text_tokens_max,
+                   wire::bounded<std::size_t>(*said, "text_tokens_max", {0, model.context_size}));
+  }
   return {};
 }
 
