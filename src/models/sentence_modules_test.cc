@@ -1,5 +1,6 @@
 // What sentence-transformers folders say of their vectors, on the tiny BERT and the tiny Qwen3 of
 // tests/data/encoder.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
