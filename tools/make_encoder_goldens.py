@@ -61,7 +61,7 @@ MODULES = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Norma
 
 def vocabulary():
     tokens = SPECIAL + WORDS + list(LETTERS) + ["##" + letter for letter in LETTERS]
-    return {token: i for i, token in enumerate(tokens)}
+    return {token: i for i, token in enumerate(dict.fromkeys(tokens))}
 
 
 def tokenizer():

@@ -118,6 +118,15 @@ TEST(ModelConfig, RefusesWhatDoesNotFitTogether) {
   }
 }
 
+TEST(ModelConfig, ADecoderMadeToSeeTheWholeTextIsRefused) {
+  const std::string key = "llama.attention.causal";
+  EXPECT_TRUE(read(with(key, [&](GgufWriter& w) { w.add_bool(key, true); })).has_value());
+  const auto config = read(with(key, [&](GgufWriter& w) { w.add_bool(key, false); }));
+  ASSERT_FALSE(config.has_value());
+  EXPECT_EQ(config.error().code, ErrorCode::Unsupported);
+  EXPECT_EQ(config.error().param, key);
+}
+
 TEST(ModelConfig, NamesAnUnknownArchitectureAndTheKnownOnes) {
   const auto config = read(with("general.architecture", [](GgufWriter& w) {
     w.add_string("general.architecture", "rwkv7");

@@ -148,7 +148,7 @@ Result<RoutePlan> plan_route(const RouteAsks& asks, std::span<const RouteCandida
   std::string_view param;
   bool same_param = true;
   bool may_come = false;
-  bool too_small = false;
+  std::size_t largest = 0;  // context of those that are too small
   bool unwell = false;
   std::chrono::milliseconds retry_after{};
   for (const std::size_t index : order_of(asks, candidates)) {
@@ -158,7 +158,7 @@ Result<RoutePlan> plan_route(const RouteAsks& asks, std::span<const RouteCandida
       same_param = same_param && (param.empty() || param == no->param);
       param = no->param;
       may_come = may_come || no->kind == Kind::NotInstalled || no->kind == Kind::Unwell;
-      too_small = too_small || no->kind == Kind::TooSmall;
+      if (no->kind == Kind::TooSmall) largest = std::max(largest, candidate.context_size);
       unwell = unwell || no->kind == Kind::Unwell;
       const auto wait = candidate.retry_after;
       if (no->kind == Kind::Unwell && wait.count() > 0) {
@@ -194,20 +194,19 @@ Result<RoutePlan> plan_route(const RouteAsks& asks, std::span<const RouteCandida
   }
   const ErrorCode code = may_come ? ErrorCode::Unavailable : ErrorCode::Unsupported;
   // Nothing that could be installed is known to hold more.
-  if (too_small && !unwell) {
-    const auto largest = std::ranges::max_element(candidates, {}, &RouteCandidate::context_size);
+  if (largest != 0 && !unwell) {
     if (asks.embeddings) {
       return fail(Error{ErrorCode::ContextExceeded,
                         fmt::format("the longest input has {} tokens, and the model takes {} at "
                                     "most: shorten it, or split it into several inputs",
-                                    asks.prompt_tokens, largest->context_size),
+                                    asks.prompt_tokens, largest),
                         "input"});
     }
     return fail(ErrorCode::ContextExceeded,
                 fmt::format("the prompt has {} tokens, and the context holds {} with at least one "
                             "of them for the answer: shorten the prompt, or serve the model with "
                             "a larger context",
-                            asks.prompt_tokens, largest->context_size));
+                            asks.prompt_tokens, largest));
   }
   Error error{code, fmt::format("no engine here can do what is asked: {}", reasons),
               same_param ? std::string(param) : std::string()};

@@ -159,6 +159,18 @@ TEST(Route, SeedsPreferWhoKeepsThem) {
   EXPECT_THAT(names(plan_route(asks, engines), engines), ElementsAre("b", "a"));
 }
 
+TEST(Route, TheContextThatIsTooSmallIsOfAnEngineThatCouldElse) {
+  std::vector<RouteCandidate> engines = {engine("a"), engine("b")};
+  engines[0].context_size = 40;
+  engines[1].context_size = 42;
+  engines[1].objection = "does not take it";
+  RouteAsks asks;
+  asks.embeddings = true;
+  asks.prompt_tokens = 41;
+  engines[0].can.embeddings = engines[1].can.embeddings = Support::Yes;
+  EXPECT_THAT(plan_route(asks, engines).error().message, HasSubstr("the model takes 40 at most"));
+}
+
 TEST(Route, OnlyChatMeansNoRawPrompts) {
   std::vector<RouteCandidate> engines = {engine("cloud")};
   engines[0].can.token_prompts = Support::No;
