@@ -88,8 +88,10 @@ Result<EmbedOrder> LocalService::prepare_embedding(const EmbeddingRequest& reque
     if (words == nullptr) {
       out.tokens.push_back(std::get<std::vector<TokenId>>(input));
     } else {
-      MINERVA_ASSIGN(auto tokens, text->tokenizer().encode(
-                                      *words, {.add_special = true, .parse_special = true}));
+      // As sentence-transformers has it, also of a text that begins with "[CLS]".
+      MINERVA_ASSIGN(auto tokens, text->tokenizer().encode(*words, {.add_special = true,
+                                                                    .parse_special = true,
+                                                                    .repeat_special = true}));
       out.tokens.push_back(std::move(tokens));
     }
     MINERVA_TRY(check_embedding_tokens(out.tokens.back(), i, text->tokenizer().vocab_size()));

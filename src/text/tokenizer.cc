@@ -265,7 +265,7 @@ Result<std::vector<TokenId>> Tokenizer::encode(std::string_view text, EncodeOpti
   Walk walk{*parts_, options.parse_special ? parts_->all_special : parts_->user_defined, out};
   MINERVA_TRY(walk.whole(text));
   const bool written =
-      begin > 0 && walk.begins_special && out.size() >= 2 * begin &&
+      !options.repeat_special && begin > 0 && walk.begins_special && out.size() >= 2 * begin &&
       std::equal(before.begin(), before.end(), out.begin() + static_cast<std::ptrdiff_t>(begin));
   if (written) out.erase(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(begin));
   if (options.add_special) out.insert(out.end(), parts_->after.begin(), parts_->after.end());

@@ -33,9 +33,10 @@ struct TokenizerFiles {
 };
 
 struct EncodeOptions {
-  bool add_special = false;    // BOS and EOS, where the model asks for them
-  bool parse_special = false;  // control tokens written in the text become those tokens;
-                               // user-defined tokens always do
+  bool add_special = false;     // BOS and EOS, where the model asks for them
+  bool parse_special = false;   // control tokens written in the text become those tokens;
+                                // user-defined tokens always do
+  bool repeat_special = false;  // a text that begins with the BOS token gets a second one
 };
 
 // Immutable and shared; any thread. Building one fails with InvalidModel (the vocabulary is broken)
@@ -55,7 +56,7 @@ class Tokenizer {
   // Any bytes are allowed. What is not UTF-8 is encoded byte by byte; a byte-level vocabulary that
   // lacks a byte's token drops the byte, as its reference does; an SPM vocabulary that has neither
   // the byte nor an unknown token makes it an InvalidModel error. With add_special and
-  // parse_special, a text that begins with the BOS token gets no second one.
+  // parse_special, a text that begins with the BOS token gets no second one unless repeat_special.
   Result<std::vector<TokenId>> encode(std::string_view text, EncodeOptions options = {}) const;
 
   // What the token stands for in text, byte-level and U+2581 undone; it may end inside a character

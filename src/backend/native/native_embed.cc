@@ -15,7 +15,8 @@ namespace {
 Result<std::vector<TokenId>> tokens_of(const EmbedInput& input, std::size_t index,
                                        const text::Tokenizer& tokenizer) {
   if (const auto* text = std::get_if<std::string>(&input)) {
-    return tokenizer.encode(*text, {.add_special = true, .parse_special = true});
+    return tokenizer.encode(*text,
+                            {.add_special = true, .parse_special = true, .repeat_special = true});
   }
   const auto& ids = std::get<std::vector<TokenId>>(input);
   for (const TokenId id : ids) {
