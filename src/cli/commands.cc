@@ -47,8 +47,14 @@ class CommandLine {
   // An exit code when the command line is wrong, or asked for help only.
   std::optional<int> parse(std::span<const std::string> arguments) {
     if (!arguments.empty() && unknown_verb(arguments.front())) return kExitUsage;
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    if (!arguments.empty() && arguments.front() == "embed") {
+      for (std::string& one : reversed) hide_brackets(one);
+    }
     try {  // The library's way to say it; here it ends.
-      app_.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+      app_.parse(std::move(reversed));
+      show_brackets(embed_.model);
+      for (std::string& text : embed_.texts) show_brackets(text);
       return std::nullopt;
     } catch (const CLI::ParseError& error) {
       return app_.exit(error) == 0 ? kExitOk : kExitUsage;
@@ -63,6 +69,15 @@ class CommandLine {
   DoctorOptions& doctor() { return doctor_; }
 
  private:
+  // The library takes a text in brackets for a list of texts, at commas; not one with a zero byte
+  // at its end, which no argument of a program has.
+  static void hide_brackets(std::string& argument) {
+    if (argument.starts_with('[') && argument.ends_with(']')) argument.push_back('\0');
+  }
+  static void show_brackets(std::string& argument) {
+    if (argument.ends_with('\0')) argument.pop_back();
+  }
+
   bool unknown_verb(const std::string& word) {
     if (word.starts_with('-')) return false;
     const auto verbs = app_.get_subcommands([](CLI::App*) { return true; });

@@ -102,7 +102,7 @@ class EmbedTest(ProgramTest):
         home = self.home()
         # Its end token counts, and sentence_bert_config.json has the limit.
         shown = home.run("embed", folder, "a" * 400)
-        self.assertIn("has 401 tokens, and the model takes 400 at most", self.failure(shown))
+        self.assertIn("has 401 tokens; the model takes 400 at most", self.failure(shown))
         for isolation in ("none", "process"):
             long, short = lines(home.run("embed", folder, "--truncate", "--isolation", isolation,
                                          "a" * 450, "a" * 399))
