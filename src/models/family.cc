@@ -114,6 +114,9 @@ std::string FamilyWriter::key_of(std::string_view key) const {
 void FamilyWriter::u32(std::string_view key, std::uint32_t value) {
   metadata_.add_u32(key_of(key), value);
 }
+void FamilyWriter::vocabulary_u32(std::string_view key, std::uint32_t value) {
+  metadata_.add_u32(fmt::format("tokenizer.ggml.{}", key), value);
+}
 void FamilyWriter::f32(std::string_view key, double value) {
   metadata_.add_f32(key_of(key), static_cast<float>(value));
 }

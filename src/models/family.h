@@ -64,6 +64,8 @@ class FamilyWriter {
 
   // `key` without the architecture in front.
   void u32(std::string_view key, std::uint32_t value);
+  // Of the vocabulary: `key` behind "tokenizer.ggml.".
+  void vocabulary_u32(std::string_view key, std::uint32_t value);
   void f32(std::string_view key, double value);
   void flag(std::string_view key, bool value);
   void i32s(std::string_view key, std::span<const std::int32_t> values);

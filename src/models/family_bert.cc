@@ -58,6 +58,9 @@ Result<void> write(FamilyWriter& out, std::uint32_t first_position) {
   MINERVA_ASSIGN(const double eps, out.config.number_or("layer_norm_eps", 1e-12));
   out.f32("attention.layer_norm_epsilon", eps);
   out.flag("attention.causal", false);
+  // llama.cpp wants it of every such file.
+  MINERVA_ASSIGN(const std::uint32_t types, out.config.count_or("type_vocab_size", 2));
+  out.vocabulary_u32("token_type_count", types);
   return {};
 }
 

@@ -53,6 +53,7 @@ TEST_F(SentenceModules, AnEncodersFolderIsItsGguf) {
   }
   EXPECT_TRUE(file->get_bool("bert.normalize_embeddings").value());
   EXPECT_FALSE(file->get_bool("bert.attention.causal").value());
+  EXPECT_EQ(file->get_uint("tokenizer.ggml.token_type_count").value(), 2U);
   EXPECT_FALSE(file->has("bert.embedding_context_length")) << "the folder does not say";
   for (const char* name :
        {"token_embd.weight", "position_embd.weight", "token_types.weight", "token_embd_norm.bias",
