@@ -29,8 +29,8 @@ std::string unfinished_words(const ModelFolder& folder) {
 }
 
 // What the index names; without one model.safetensors, beside which Mistral's folders have the same
-// weights under their own names; without it all weights of the top folder. `indexed`: tensors that the
-// index names.
+// weights under their own names; without it all weights of the top folder. `indexed`: tensors that
+// the index names.
 Result<std::vector<std::string>> wanted_files(const ModelFolder& folder, std::uint64_t& indexed) {
   if (const FolderFile* index = folder.find("model.safetensors.index.json")) {
     MINERVA_ASSIGN(const std::string text, folder.read(*index, kIndexBytesMax));
@@ -40,7 +40,8 @@ Result<std::vector<std::string>> wanted_files(const ModelFolder& folder, std::ui
     indexed = parsed->tensors;
     return std::move(parsed->shards);
   }
-  if (const std::string whole = "model.safetensors"; folder.find(whole) != nullptr) return {{whole}};
+  if (const std::string whole = "model.safetensors"; folder.find(whole) != nullptr)
+    return {{whole}};
   std::vector<std::string> names;
   for (const FolderFile& file : folder.files()) {
     if (file.path.contains('/') || !file.path.ends_with(kEnding)) continue;
