@@ -31,7 +31,9 @@ def prepare(folder, work):
     """A copy with a tokenizer, and a text."""
     copy = work / folder.name
     if not (folder / "tokenizer.json").exists():
-        return copy, tiny_folder.copy_with_tokenizer(folder, copy, TOKENS)[0]
+        config = json.loads((folder / "config.json").read_text())
+        tokens = min(TOKENS, config["max_position_embeddings"] - 8)
+        return copy, tiny_folder.copy_with_tokenizer(folder, copy, tokens)[0]
     shutil.copytree(folder, copy)
     return copy, "The capital of France is Paris, and that of Germany is Berlin. " * 5
 

@@ -146,7 +146,8 @@ class FolderModels(unittest.TestCase):
                                           logits(self.home, out, "exact"))
 
     def test_llama_cpp_reads_what_is_converted(self):
-        # With q8_0 llama.cpp rounds activations to 8 bits, too, which ours in float32 does not.
+        # With q8_0 llama.cpp rounds activations to 8 bits, too, which ours in float32 does not; what the
+        # blocks hold is compared in float32 by tools/compare_with_llama_cpp.py.
         for name, kind, most in (("TINY_HF", "f32", 2e-3), ("SMOLLM2_HF", "f16", 2e-2),
                                  ("SMOLLM2_HF", "q8_0", 0.6), ("SMOLLM2_MLX", "f16", 2e-2)):
             out = self.home.folder / "out.gguf"
