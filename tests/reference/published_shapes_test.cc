@@ -43,7 +43,8 @@ void for_each_name(const std::string& name, std::vector<std::uint64_t> counts,
   }
 }
 
-void write_weights(const fs::path& path, const Json& tensors) {
+// False where the file system has no files of that size.
+bool write_weights(const fs::path& path, const Json& tensors) {
   Json header = Json::object();
   std::uint64_t offset = 0;
   for (const Json& row : tensors) {
@@ -63,7 +64,9 @@ void write_weights(const fs::path& path, const Json& tensors) {
   test::append(out, std::uint64_t{text.size()});
   test::append_text(out, text);
   test::write_file(path, out);
-  fs::resize_file(path, out.size() + offset);
+  std::error_code error;
+  fs::resize_file(path, out.size() + offset, error);
+  return !error;
 }
 
 class PublishedShapes : public testing::TestWithParam<std::size_t> {};
@@ -72,7 +75,8 @@ TEST_P(PublishedShapes, AreTakenWhole) {
   const Json& model = published()[GetParam()];
   const test::TempFolder folder;
   std::ofstream(folder.path() / "config.json") << model["config"].dump();
-  write_weights(folder.path() / "model.safetensors", model["tensors"]);
+  if (!write_weights(folder.path() / "model.safetensors", model["tensors"]))
+    GTEST_SKIP() << "NOT RUN: no room for a file of holes of this size";
 
   const models::ModelEntry entry = models::inspect_path(folder.path().string(), {});
   EXPECT_EQ(entry.problem, "");
