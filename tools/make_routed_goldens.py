@@ -32,6 +32,16 @@ def ones(part):
         k: torch.ones_like(v) if part in k else v for k, v in weights.items()})
 
 
+def no_oldest_token(config, weights):
+    """Convolutions over one token less."""
+    out = dict(weights)
+    for name, value in weights.items():
+        if name.endswith("conv.conv.weight"):
+            out[name] = value.clone()
+            out[name][..., 0] = 0
+    return build(config), out
+
+
 OLMOE = config_of("OlmoeForCausalLM", "olmoe", num_experts=6, num_experts_per_tok=3,
                   norm_topk_prob=False, clip_qkv=None, intermediate_size=24,
                   moe_intermediate_size=None)
@@ -100,6 +110,17 @@ GEMMA4_MOE = GEMMA4 | dict(
     num_key_value_heads=1, enable_moe_block=True, num_experts=5, top_k_experts=2,
     moe_intermediate_size=24)
 
+LFM2 = config_of(
+    "Lfm2ForCausalLM", "lfm2", num_hidden_layers=4, intermediate_size=None, block_ff_dim=56,
+    block_multiple_of=16, block_ffn_dim_multiplier=1.0, block_auto_adjust_ff_dim=True,
+    norm_eps=1e-5, conv_L_cache=3, conv_bias=False, tie_embedding=True, tie_word_embeddings=True,
+    moe_intermediate_size=None, layer_types=["conv", "full_attention", "conv", "conv"])
+LFM2_MOE = config_of(
+    "Lfm2MoeForCausalLM", "lfm2_moe", num_hidden_layers=3, norm_eps=1e-5, conv_L_cache=3,
+    conv_bias=False, num_dense_layers=1, num_experts=6, num_experts_per_tok=2, use_expert_bias=True,
+    norm_topk_prob=True, routed_scaling_factor=1.0, tie_word_embeddings=True,
+    layer_types=["conv", "full_attention", "conv"])
+
 # name: (config, tokens, traits). 280 tokens are more than one attention range of 256.
 CASES = {
     "olmoe": (OLMOE, 64, {
@@ -152,6 +173,12 @@ CASES = {
         "router's scale": ones("router.scale"), "experts' scales": ones("per_expert_scale"),
         "norm of the experts' input": ones("pre_feedforward_layernorm_2"),
         "layers' scales": ones("layer_scalar")}),
+    "lfm2": (LFM2, 64, {
+        "oldest token": no_oldest_token, "q norm": ones("q_layernorm"),
+        "k norm": ones("k_layernorm"), "gates": zero("conv.in_proj")}),
+    "lfm2_moe": (LFM2_MOE, 64, {
+        "oldest token": no_oldest_token, "bias of the choice": zero("expert_bias"),
+        "weights that add up": change(norm_topk_prob=False)}),
     "glm4_moe_lite": (GLM_LITE, 64, {
         "bias of the choice": zero("e_score_correction_bias"),
         "weights' scale": change(routed_scaling_factor=1.0)}),
@@ -159,7 +186,7 @@ CASES = {
 
 
 def gain_of(name):
-    for part, gain in {"embed": 4.0, "gate.weight": 2.0, "wg.weight": 2.0, "router.weight": 2.0,
+    for part, gain in {"embed": 4.0, "gate.weight": 2.0, "wg.weight": 2.0, "conv.conv": 1.7, "router.weight": 2.0,
                        "router.proj": 10.0, "lm_head": 1.5}.items():
         if part in name:
             return gain
@@ -169,10 +196,11 @@ def gain_of(name):
 def seeded_weights(model, rng):
     """{name: tensor} of every parameter and of the routers' biases, exact in BF16."""
     weights = {}
-    buffers = {k: v for k, v in model.named_buffers() if "e_score" in k or "layer_scalar" in k}
+    buffers = {k: v for k, v in model.named_buffers() 
+               if "e_score" in k or "layer_scalar" in k or "expert_bias" in k}
     for name, value in list(model.named_parameters()) + list(buffers.items()):
         shape = tuple(value.shape)
-        if "e_score" in name:  # among scores from 0 to 1
+        if "e_score" in name or "expert_bias" in name:  # among scores from 0 to 1
             values = 0.2 * rng.standard_normal(shape)
         elif "bias" in name:
             values = 0.4 * rng.standard_normal(shape)
@@ -207,6 +235,15 @@ def published(config, weights):
     for name, value in weights.items():
         if "gemma4" in model_type:
             out[name] = value
+            continue
+        if model_type == "lfm2_moe" and ".experts." in name:
+            stem = name[:name.index("experts.") + len("experts.")]
+            for expert, matrix in enumerate(value):
+                if name.endswith("gate_up_proj"):
+                    gate, up = matrix.chunk(2)
+                    out[f"{stem}{expert}.w1.weight"], out[f"{stem}{expert}.w3.weight"] = gate, up
+                else:
+                    out[f"{stem}{expert}.w2.weight"] = matrix
             continue
         if "granite" in model_type:
             name = name.replace("experts.gate_up_proj", "input_linear.weight")
@@ -246,6 +283,8 @@ def ranks_of(router, config, x):
         return logits.softmax(-1), 0.1
     if config["model_type"] in ("deepseek_v2", "olmoe", "granitemoeshared", "hunyuan_v1_moe"):
         return logits, 1.0
+    if config["model_type"] == "lfm2_moe":
+        return logits.sigmoid() + router.bias_of_the_choice, 0.25
     if config["model_type"] == "ernie4_5_moe":
         return logits.softmax(-1) + router.moe_statics.e_score_correction_bias, 0.15
     return logits.sigmoid() + router.e_score_correction_bias, 0.25
@@ -274,7 +313,10 @@ def smallest_gap(config, weights, tokens):
     model = build(config)
     for name, module in model.named_modules():
         if name.endswith(("mlp.gate", "block_sparse_moe.router")) or (
-                "gemma4" in config["model_type"] and name.endswith("router")):
+                "gemma4" in config["model_type"] and name.endswith("router")) or (
+                "lfm2" in config["model_type"] and name.endswith("feed_forward.gate")):
+            if "lfm2" in config["model_type"]:
+                module.bias_of_the_choice = weights[name[:-len("gate")] + "expert_bias"]
             module.register_forward_hook(look)
     logits_of(model, weights, tokens)
     if not gaps:
@@ -284,6 +326,15 @@ def smallest_gap(config, weights, tokens):
 
 def half_logits(config, weights, tokens):
     """With what the engine's cache keeps in half precision: latents, where there are some."""
+    if "lfm2" in config["model_type"]:
+        model = build(config)
+        module = sys.modules[type(model).__module__]
+        exact = module.causal_conv1d_fn
+        module.causal_conv1d_fn = lambda x, *more, **named: exact(x.half().float(), *more, **named)
+        try:
+            return logits_of(model, weights, tokens, "half_kv")
+        finally:
+            module.causal_conv1d_fn = exact
     if "kv_lora_rank" not in config:
         return logits_of(build(config), weights, tokens, "half_kv")
     model = build(config)
@@ -299,7 +350,8 @@ def make_case(root, name, config, count, traits):
         rng = np.random.default_rng(2000 + seed)
         weights = seeded_weights(build(config), rng)
         tokens = rng.integers(0, config["vocab_size"], count).astype(np.int32)
-        dense = config["model_type"] == "gemma4_text" and not config.get("enable_moe_block")
+        dense = config["model_type"] == "lfm2" or (
+            config["model_type"] == "gemma4_text" and not config.get("enable_moe_block"))
         gap = float("inf") if dense else smallest_gap(config, weights, tokens)
         if gap < GAP:
             continue

@@ -151,6 +151,8 @@ TEST(Architectures, RefuseAFileThatLacksAPart) {
       {"gemma4", "post_norm.weight"},
       {"gemma4", "layer_token_embd.weight"},
       {"gemma4", "0.attn_v.weight"},
+      {"lfm2", "shortconv.conv.weight"},
+      {"lfm2", "embd_norm.weight"},
       {"gemma4_moe", "down_exps.scale"},
       {"gemma4_moe", "pre_ffw_norm_2.weight"},
   };
@@ -170,6 +172,37 @@ TEST(Architectures, LanguageModelsOfModelsThatSeeAreTheirTextModels) {
     expect_same(run(test::tiny_arch(text, DType::Q8_0), {kTokens}),
                 run(test::tiny_arch(sees, DType::Q8_0), {kTokens}), sees);
   }
+}
+
+// What a convolution reads of tokens before comes from pages in one case and from the step in the
+// other; sequences in one step must not be taken for each other.
+TEST(Architectures, ConvolutionsKeepSequencesApart) {
+  ComputePool pool(2);
+  const auto model = load(test::tiny_arch("lfm2", DType::Q8_0), pool).value();
+  KvLayout layout(model->config());
+  const auto bytes = layout.bytes_for(kTokens) * 3;
+  const auto kv = KvPool::create(std::move(layout), bytes, kTokens).value();
+  Decoder decoder(model, *kv, pool, kernels::best_kernels(), {.tokens = 64, .logits = 64});
+  const std::vector<TokenId> tokens = {3, 7, 9, 11, 40, 41, 42, 5};
+  const auto logits_of_last = [&](std::vector<std::size_t> chunks, bool crowded) {
+    SequenceKv one = kv->make_sequence();
+    SequenceKv other = kv->make_sequence();
+    std::vector<float> last;
+    for (std::size_t at = 0, i = 0; at < tokens.size(); at += chunks[i++]) {
+      EXPECT_TRUE(kv->reserve(one, chunks[i]) && kv->reserve(other, chunks[i]));
+      const auto own = std::span(tokens).subspan(at, chunks[i]);
+      const StepItem items[] = {{&other, std::span(tokens).first(chunks[i]), chunks[i]},
+                                {&one, own, chunks[i] - 1}};
+      decoder.step(crowded ? std::span(items) : std::span(items).subspan(1));
+      last.assign(decoder.logits(0).begin(), decoder.logits(0).end());
+    }
+    kv->release(one);
+    kv->release(other);
+    return last;
+  };
+  const auto alone = logits_of_last({8}, false);
+  EXPECT_EQ(alone, logits_of_last({8}, true));
+  EXPECT_EQ(alone, logits_of_last({1, 2, 1, 3, 1}, true));
 }
 
 TEST(Architectures, ABiasOfANormHasNoPlaceInAnRmsNorm) {

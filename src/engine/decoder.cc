@@ -38,6 +38,7 @@ std::uint64_t Decoder::work_bytes(const ModelConfig& config, Limits limits) {
       config.layer_input_width == 0
           ? 0
           : config.width + (config.layers.size() + 2) * config.layer_input_width;
+  const std::uint64_t gates = has_convolutions(config) ? 4 * config.width : 0;
   // The buffers of Scratch and Rows. What is quantised may be so in two ways, each a byte and its
   // share of a scale and a sum.
   const std::uint64_t floats = 4 * config.width + 3 * heads + 2 * kv + 4 * config.ff_width;
@@ -47,7 +48,7 @@ std::uint64_t Decoder::work_bytes(const ModelConfig& config, Limits limits) {
                   : 2 * l.query_rank + config.head_dim +
                         config.heads * (l.plain + config.ropes[0].n_rot + l.value_dim);
   const std::uint64_t codes = 3 * (config.width + heads + config.ff_width);
-  return limits.tokens * ((floats + latents + inputs) * sizeof(float) + codes) +
+  return limits.tokens * ((floats + latents + inputs + gates) * sizeof(float) + codes) +
          limits.logits * std::uint64_t{config.vocabulary} * sizeof(float) +
          ExpertFeedForward::work_bytes(config, limits.tokens);
 }

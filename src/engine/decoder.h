@@ -74,6 +74,8 @@ class Decoder {
   void project(unsigned thread, std::size_t layer);
   // The same with latents (decoder_latent.cc): q as each head's query of the latent.
   void project_latents(unsigned thread, std::size_t layer);
+  // In attention's place (decoder_convolution.cc).
+  void convolve(unsigned thread, std::size_t layer);
   void normalize_whole_rows(unsigned thread, const LayerWeights& w);
   // Stores keys and values, then attends.
   void look_back(unsigned thread, std::size_t layer);

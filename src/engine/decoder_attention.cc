@@ -22,8 +22,12 @@ void Decoder::attention(unsigned thread, std::size_t layer) {
   project(thread, layer);
   pool_.barrier();  // q, k and v are complete
 
-  if (c.qk_norm == QkNorm::Whole) normalize_whole_rows(thread, w);
-  look_back(thread, layer);
+  if (c.layers[layer].convolution != 0) {
+    convolve(thread, layer);
+  } else {
+    if (c.qk_norm == QkNorm::Whole) normalize_whole_rows(thread, w);
+    look_back(thread, layer);
+  }
   pool_.barrier();  // attended is complete
   if (c.latent.rank != 0) expand_values(thread, layer);
 
@@ -43,6 +47,10 @@ void Decoder::attention(unsigned thread, std::size_t layer) {
 void Decoder::project(unsigned thread, std::size_t layer) {
   const LayerWeights& w = model_->layer(layer);
   if (model_->config().latent.rank != 0) return project_latents(thread, layer);
+  if (model_->config().layers[layer].convolution != 0) {
+    return multiply(rows(thread).normed, w.gates, s_->tokens.size(),
+                    share_of(w.gates.weight.panels(), thread, pool_.size()), s_->gates);
+  }
   const std::array products = {Product{&w.q, &s_->q}, Product{&w.k, &s_->k}, Product{&w.v, &s_->v}};
   multiply_all(rows(thread).normed, products, thread);
 }

@@ -28,8 +28,10 @@ std::vector<const PackedWeight*> normed_readers(const Model& model) {
   const bool experts_apart = model.config().experts.beside_dense;
   for (std::size_t i = 0; i < model.config().layers.size(); ++i) {
     const LayerWeights& layer = model.layer(i);
-    all.push_back(has_query_latent ? &layer.latent.query_down.weight : &layer.q.weight);
-    if (layer.latent.down.weight.rows() != 0) all.push_back(&layer.latent.down.weight);
+    const Linear& queries = has_query_latent ? layer.latent.query_down : layer.q;
+    for (const Linear* linear : {&queries, &layer.latent.down, &layer.gates}) {
+      if (linear->weight.rows() != 0) all.push_back(&linear->weight);
+    }
     if (experts_apart) continue;
     const ExpertWeights& experts = model.layer(i).experts;
     for (const PackedWeight& w : experts.gate.matrices) all.push_back(&w);
@@ -42,7 +44,9 @@ std::vector<const PackedWeight*> normed_readers(const Model& model) {
 }
 
 std::size_t attention_width(const Model& model) {
-  return model.config().heads * model.config().head_dim;
+  const ModelConfig& c = model.config();
+  const std::size_t heads = c.heads * c.head_dim;
+  return has_convolutions(c) ? std::max(heads, c.width) : heads;
 }
 
 std::vector<const PackedWeight*> query_latent_readers(const Model& model) {
@@ -151,10 +155,12 @@ Decoder::Scratch::Scratch(const Model& model, const Limits& limits, unsigned thr
       values(limits.tokens, LatentWidths(model.config()).values),
       layer_inputs(limits.tokens, model.config().layers.size() * model.config().layer_input_width),
       input_gate(limits.tokens, model.config().layer_input_width),
-      expert_branch(beside_dense_tokens(model, limits.tokens), model.config().width) {
+      expert_branch(beside_dense_tokens(model, limits.tokens), model.config().width),
+      gates(limits.tokens, has_convolutions(model.config()) ? 3 * model.config().width : 0) {
   for (unsigned i = 0; i < threads; ++i) {
     own.emplace_back(model, std::min(kNarrow, limits.tokens), std::min(kNarrow, limits.logits));
     layer_table.emplace_back(model.config().layers.size() * model.config().layer_input_width);
+    kept.emplace_back(has_convolutions(model.config()) ? model.config().width : 0);
     if (model.config().latent.rank == 0) continue;
     head_plain.emplace_back(limits.tokens, model.config().latent.plain,
                             head_readers(model, &LatentWeights::key_up));

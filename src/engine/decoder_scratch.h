@@ -74,6 +74,9 @@ struct Decoder::Scratch {
   // With layer inputs [token][layer][width]; a row of their table, by thread; and a layer's gate.
   Output layer_inputs, input_gate, expert_branch;
   std::vector<std::vector<float>> layer_table;
+  // With convolutions: their gates and what these gate; one token's kept values, by thread.
+  Output gates;
+  std::vector<std::vector<float>> kept;
   // [rope][token][pairs]
   std::vector<std::vector<float>> cos, sin;
   std::vector<float> temperatures;  // [token], with ModelConfig::temperature_length

@@ -12,7 +12,7 @@ using formats::GgufFile;
 
 Result<void> Model::request(WeightLoader& loader) {
   const ModelConfig& c = config_;
-  MINERVA_TRY(loader.norm("output_norm", 1, c.width, output_norm_));
+  MINERVA_TRY(loader.norm(std::string(c.output_norm_name), 1, c.width, output_norm_));
   // Without an output matrix of its own a model uses its embedding (tied weights).
   const bool tied = !loader.has("output.weight");
   MINERVA_TRY(loader.linear(tied ? "token_embd" : "output", c.vocabulary, c.width, output_));
@@ -65,6 +65,11 @@ Result<void> Model::request_attention(WeightLoader& loader, std::size_t i, const
                                       LayerWeights& to) {
   const ModelConfig& c = config_;
   if (c.latent.rank != 0) return request_latents(loader, p, to);
+  if (const std::size_t tokens = c.layers[i].convolution; tokens != 0) {
+    MINERVA_TRY(loader.linear(p + "shortconv.in_proj", 3 * c.width, c.width, to.gates));
+    MINERVA_TRY(loader.vector(p + "shortconv.conv.weight", c.width, tokens, to.convolution));
+    return loader.linear(p + "shortconv.out_proj", c.width, c.width, to.attention_out);
+  }
   const std::size_t head_dim = head_dim_of(c, i);
   const std::size_t kv_heads = kv_heads_of(c, i);
   const std::size_t q_rows = c.heads * head_dim;

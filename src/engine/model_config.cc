@@ -62,6 +62,8 @@ constexpr std::array kArchitectures = {
     Architecture{"granitemoe", read_granitemoe},
     Architecture{"glm4moe", read_glm4moe},
     Architecture{"dots1", read_dots1},
+    Architecture{"lfm2", read_lfm2},
+    Architecture{"lfm2moe", read_lfm2moe},
     Architecture{"deepseek2", read_deepseek2},
 };
 
@@ -272,6 +274,11 @@ std::size_t widest_kv(const ModelConfig& config) {
     widest = std::max(widest, kv_heads_of(config, i) * head_dim_of(config, i));
   }
   return widest;
+}
+
+bool has_convolutions(const ModelConfig& config) {
+  return std::ranges::any_of(config.layers,
+                             [](const LayerConfig& layer) { return layer.convolution != 0; });
 }
 
 std::span<const std::string_view> supported_architectures() {

@@ -68,6 +68,9 @@ struct LayerConfig {
   std::size_t kv_heads = 0;
   std::size_t head_dim = 0;
   std::size_t ff_width = 0;
+  // With n: a short convolution over n tokens stands in attention's place. What it reads of tokens
+  // before is kept as one head's keys and values are, with a window of n.
+  std::size_t convolution = 0;
   // The layer whose keys and values it attends to, having none of its own.
   std::optional<std::size_t> shares_kv_of = {};
 };
@@ -146,6 +149,7 @@ struct ModelConfig {
   Activation activation = Activation::Silu;
   ExpertsConfig experts;
   std::string_view ff_norm_name = "ffn_norm";  // the feed-forward's pre-norm in the file
+  std::string_view output_norm_name = "output_norm";
   // With these each layer ends in x += post(P(gelu(G(x)) * e)), where a token's e of the layer is
   // of so many values, made of its embedding and of a second table.
   std::size_t layer_input_width = 0;  // 0: none
@@ -177,6 +181,7 @@ inline std::size_t ff_width_of(const ModelConfig& config, std::size_t layer) {
 }
 // kv_heads * head_dim of the layer that has most.
 std::size_t widest_kv(const ModelConfig& config);
+bool has_convolutions(const ModelConfig& config);
 
 Result<ModelConfig> read_config(const formats::GgufFile& file);
 
@@ -266,6 +271,8 @@ Result<ModelConfig> read_olmoe(const formats::GgufFile& file);
 Result<ModelConfig> read_granitemoe(const formats::GgufFile& file);
 Result<ModelConfig> read_glm4moe(const formats::GgufFile& file);
 Result<ModelConfig> read_deepseek2(const formats::GgufFile& file);
+Result<ModelConfig> read_lfm2(const formats::GgufFile& file);
+Result<ModelConfig> read_lfm2moe(const formats::GgufFile& file);
 Result<ModelConfig> read_dots1(const formats::GgufFile& file);
 
 }  // namespace minerva::engine

@@ -42,8 +42,12 @@ struct LayerWeights {
   Linear q, k, v, attention_out;  // [heads*dim][width], [kv_heads*dim][width], ., [width][.]
   std::vector<float> sinks;       // [heads], with attention_sinks
   LatentWeights latent;           // instead of k and v
-  Linear gate, up, down;          // [ff][width] if gated, [ff][width], [width][ff]
-  ExpertWeights experts;          // instead of these three, or beside them
+  // With a convolution, instead of q, k and v: two gates and what they gate, [3 * width][width];
+  // and of each value the weights of its tokens, the oldest first, [width][tokens].
+  Linear gates;
+  std::vector<float> convolution;
+  Linear gate, up, down;  // [ff][width] if gated, [ff][width], [width][ff]
+  ExpertWeights experts;  // instead of these three, or beside them
   // With layer inputs: [layer_input_width][width], back, and [width].
   Linear input_gate, input_out;
   Norm input_norm;

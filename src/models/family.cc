@@ -197,7 +197,11 @@ Result<void> write_decoder_keys(FamilyWriter& out) {
   out.u32("embedding_length", out.width);
   out.u32("feed_forward_length", ff_width);
   out.u32("attention.head_count", out.heads);
-  out.u32("attention.head_count_kv", out.kv_heads);
+  if (out.kv_heads_of_layers.empty()) {
+    out.u32("attention.head_count_kv", out.kv_heads);
+  } else {
+    out.i32s("attention.head_count_kv", out.kv_heads_of_layers);
+  }
   out.u32("attention.key_length", out.key_dim == 0 ? out.head_dim : out.key_dim);
   out.u32("attention.value_length", out.value_dim == 0 ? out.head_dim : out.value_dim);
   if (config.has("rms_norm_eps")) {

@@ -33,7 +33,8 @@ enum class Change : std::uint8_t {
   Columns,    // of [expert][input][output]: a row is an output
   EvenColumns,
   OddColumns,
-  Skip,  // nothing that is computed with
+  Squeeze,  // without dimensions of 1
+  Skip,     // nothing that is computed with
 };
 
 // `{}` stands for a number. A pattern is of a module, whose .weight and .bias keep their endings,
@@ -83,6 +84,8 @@ class FamilyWriter {
   std::uint32_t draft_layers = 0;
   // Attention through latents: of a head's key and value, which are not head_dim long. 0: they are.
   std::uint32_t key_dim = 0, value_dim = 0;
+  // KV heads of each layer, where they differ; empty: they do not.
+  std::vector<std::int32_t> kv_heads_of_layers;
   // Set by write_decoder_keys().
   std::uint32_t layers = 0, width = 0, heads = 0, kv_heads = 0, head_dim = 0, context = 0;
 
@@ -176,6 +179,8 @@ Family granitemoe_family();
 Family granite_hybrid_family();
 Family glm4_moe_family();
 Family dots1_family();
+Family lfm2_family();
+Family lfm2_moe_family();
 Family deepseek_v2_family();
 Family deepseek_v3_family();
 Family glm4_moe_lite_family();

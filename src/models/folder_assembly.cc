@@ -196,6 +196,9 @@ Result<RowOrder> FolderAssembly::order_of(const Target& target, std::uint64_t ro
 }
 
 Result<void> FolderAssembly::make(const std::string& name, Target target) {
+  if (target.change == Change::Squeeze) {
+    for (auto& [piece, source] : target.pieces) std::erase(source.shape, 1U);
+  }
   const WeightSource& first = target.pieces.begin()->second;
   std::uint32_t expected = 0;
   for (const auto& [piece, source] : target.pieces) {

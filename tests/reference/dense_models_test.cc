@@ -91,7 +91,8 @@ std::vector<Case> cases() {
                            "ernie4_5_moe",   "hunyuan_moe",
                            "deepseek_v2",    "deepseek_v2_groups",
                            "deepseek_v3",    "glm4_moe_lite",
-                           "gemma4",         "gemma4_moe"}) {
+                           "gemma4",         "gemma4_moe",
+                           "lfm2",           "lfm2_moe"}) {
     all.push_back({name});
   }
   all.push_back({"phi3_longrope", "logits_short.bin"});
