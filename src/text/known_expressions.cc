@@ -103,7 +103,7 @@ constexpr KnownExpression kExpressions[] = {
      R"(| ?[\p{P}\p{S}]+|[\r\n]|\s+(?!\S)|\s+)",
      scan_spark, false},
     {R"((?=(\d{3})+(?!\d)))", scan_thousands, false, scan_groups_of_3},
-    {R"(\d{1,3}(?=(?:\d{3})*\b))", scan_thousands_of_words, false, scan_groups_of_3},
+    {R"(\d{1,3}(?=(?:\d{3})*\b))", scan_thousands_of_words, false, scan_groups_of_words},
     {R"(\p{Nd}{1,510}(?=(?>\p{Nd}{510})*(?:\P{Nd}|$))|\G\p{Nd}{510})", scan_digit_chunks, false,
      scan_groups_of_510},
     {R"(\A\p{Nd}{1,2}(?=\p{Nd}{3}+\z))", scan_leading_digits, false},

@@ -70,7 +70,7 @@ constexpr Scanner kViking[] = {scan_bloom, scan_each_number};
 constexpr Scanner kExaoneMoe[] = {scan_exaone_moe};
 constexpr Scanner kJais2[] = {scan_llama3, scan_space_powers};
 constexpr Scanner kSuperbpe[] = {scan_numbers, scan_thousands, scan_groups_of_3};
-constexpr Scanner kTinyAya[] = {scan_thousands_of_words, scan_groups_of_3, scan_gpt4o};
+constexpr Scanner kTinyAya[] = {scan_thousands_of_words, scan_groups_of_words, scan_gpt4o};
 constexpr Scanner kTrinity[] = {scan_digit_chunks,   scan_groups_of_510,   scan_leading_digits,
                                 scan_leading_groups, scan_trinity_scripts, scan_deepseek3};
 constexpr Scanner kYoutu[] = {scan_youtu_scripts, scan_youtu};

@@ -79,6 +79,19 @@ TEST(PreTokenizer, DigitsKnowsTheNewestNumbers) {
   EXPECT_EQ(scan_each_number(text), text.size() - 1);
 }
 
+// As an expression of tokenizer.json it leaves digits that a letter follows to what comes behind
+// it.
+TEST(PreTokenizer, DigitsInWordsStayTogether) {
+  const KnownExpression* const known = find_expression(R"(\d{1,3}(?=(?:\d{3})*\b))");
+  ASSERT_NE(known, nullptr);
+  const Scanner stages[] = {known->scanner, known->then};
+  Pieces pieces;
+  split_words(stages, "5945419caf\u00e9 123456x 1234567 \u0661\u0662\u0663\u0664",
+              [&](std::string_view piece) { pieces.emplace_back(piece); });
+  EXPECT_EQ(pieces, (Pieces{"5945419caf\u00e9 123456x ", "1", "234", "567", " ", "\u0661",
+                            "\u0662\u0663\u0664"}));
+}
+
 // One scanner or two.
 TEST(PreTokenizer, AnExpressionIsKnownByItsText) {
   const KnownExpression* const known = find_expression(R"((?=(\d{3})+(?!\d)))");

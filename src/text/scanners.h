@@ -106,13 +106,14 @@ std::size_t scan_space_powers(std::string_view text);
 
 // Digits grouped from the right, two scanners each (scanners_digits.cc).
 // (?=(\d{3})+(?!\d)), behind \p{N}+: scan_thousands, then scan_groups_of_3.
-// \d{1,3}(?=(?:\d{3})*\b): scan_thousands_of_words, then scan_groups_of_3.
+// \d{1,3}(?=(?:\d{3})*\b): scan_thousands_of_words, then scan_groups_of_words.
 // \p{Nd}{1,510}(?=(?>\p{Nd}{510})*(?:\P{Nd}|$))|\G\p{Nd}{510}: scan_digit_chunks, then
 // scan_groups_of_510.
 std::size_t scan_thousands(std::string_view text);
 std::size_t scan_thousands_of_words(std::string_view text);
 std::size_t scan_digit_chunks(std::string_view text);
 std::size_t scan_groups_of_3(std::string_view text);
+std::size_t scan_groups_of_words(std::string_view text);
 std::size_t scan_groups_of_510(std::string_view text);
 
 // \A\p{Nd}{1,2}(?=(?:\p{Nd}{3})+\z)

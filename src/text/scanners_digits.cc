@@ -86,6 +86,16 @@ std::size_t scan_digit_chunks(std::string_view text) { return scan_to_cut(text, 
 
 std::size_t scan_groups_of_3(std::string_view text) { return scan_group(text, 3); }
 
+// The first scanner's pieces that are digits end in one, and no other piece does.
+std::size_t scan_groups_of_words(std::string_view text) {
+  std::size_t last = text.size() - 1;
+  while (last > 0 && text.size() - last < 4 &&
+         (static_cast<std::uint8_t>(text[last]) & 0xc0) == 0x80) {
+    --last;
+  }
+  return digits_at(text, last).count == 1 ? scan_group(text, 3) : text.size();
+}
+
 std::size_t scan_groups_of_510(std::string_view text) { return scan_group(text, 510); }
 
 std::size_t scan_leading_digits(std::string_view text) {
