@@ -27,6 +27,13 @@ constexpr TensorRule kDecoderRules[] = {
     {"model.layers.{}.mlp.gate_proj", "blk.{}.ffn_gate"},
     {"model.layers.{}.mlp.up_proj", "blk.{}.ffn_up"},
     {"model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"},
+    // Of experts: each one's own, or mlx-lm's, which are stacked.
+    {"model.layers.{}.mlp.experts.{}.gate_proj", "blk.{}.ffn_gate_exps"},
+    {"model.layers.{}.mlp.experts.{}.down_proj", "blk.{}.ffn_down_exps"},
+    {"model.layers.{}.mlp.experts.{}.up_proj", "blk.{}.ffn_up_exps"},
+    {"model.layers.{}.mlp.switch_mlp.gate_proj", "blk.{}.ffn_gate_exps"},
+    {"model.layers.{}.mlp.switch_mlp.down_proj", "blk.{}.ffn_down_exps"},
+    {"model.layers.{}.mlp.switch_mlp.up_proj", "blk.{}.ffn_up_exps"},
     // Computed from the configuration by everyone; old files keep it.
     {"model.layers.{}.self_attn.rotary_emb.inv_freq", "", Change::Skip, true},
 };

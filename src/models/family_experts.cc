@@ -21,12 +21,6 @@ constexpr TensorRule kMixtralRules[] = {
 };
 constexpr TensorRule kQwenRules[] = {
     {"model.layers.{}.mlp.gate", "blk.{}.ffn_gate_inp", Change::Float},
-    {"model.layers.{}.mlp.experts.{}.gate_proj", "blk.{}.ffn_gate_exps"},
-    {"model.layers.{}.mlp.experts.{}.down_proj", "blk.{}.ffn_down_exps"},
-    {"model.layers.{}.mlp.experts.{}.up_proj", "blk.{}.ffn_up_exps"},
-    {"model.layers.{}.mlp.switch_mlp.gate_proj", "blk.{}.ffn_gate_exps"},
-    {"model.layers.{}.mlp.switch_mlp.down_proj", "blk.{}.ffn_down_exps"},
-    {"model.layers.{}.mlp.switch_mlp.up_proj", "blk.{}.ffn_up_exps"},
     {"model.layers.{}.mlp.shared_expert.gate_proj", "blk.{}.ffn_gate_shexp"},
     {"model.layers.{}.mlp.shared_expert.down_proj", "blk.{}.ffn_down_shexp"},
     {"model.layers.{}.mlp.shared_expert.up_proj", "blk.{}.ffn_up_shexp"},
