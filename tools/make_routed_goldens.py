@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from make_expert_goldens import GAP, HALF, SEEDS, change, zero
-from make_hf_goldens import NULLS, RMS, TOLERANCE, TRAIT, build, logits_of, write_logits
+from make_expert_goldens import GAP, HALF, SEEDS, change, insist_on_traits, zero
+from make_hf_goldens import NULLS, RMS, build, logits_of, write_logits
 
 SMALL = RMS | dict(hidden_size=32, num_attention_heads=2, num_key_value_heads=1, vocab_size=75,
                    intermediate_size=40, moe_intermediate_size=24)
@@ -365,11 +365,7 @@ def make_case(root, name, config, count, traits):
         sys.exit(f"{name}: every seed has near ties")
     print(f"{name}: seed {seed}, smallest gap {gap:.3f}, largest |logit| {largest:.2f}, a "
           f"half-precision cache costs {cost:.1e} of it")
-    for trait, remove in traits.items():
-        miss = np.abs(logits_of(*remove(config, weights), tokens) - logits).max() / largest
-        print(f"    without its {trait}: {miss:.2e}")
-        if miss < TRAIT * TOLERANCE:
-            sys.exit(f"{name}: {trait} does not show")
+    insist_on_traits(name, traits, config, weights, tokens, logits)
 
     folder = root / name
     folder.mkdir(parents=True, exist_ok=True)

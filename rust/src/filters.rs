@@ -2,10 +2,8 @@
 //! pay for what they print.
 
 use crate::json::tojson;
-use crate::text::{is_container, text, text_value};
-use crate::values::{
-    at, bounded, compared, indexed, kept, namespace, pay_for_walks, searched, Meter,
-};
+use crate::text::{is_container, join_with, text, text_value};
+use crate::values::{at, bounded, compared, indexed, kept, namespace, pay_for_walks, searched};
 use minijinja::value::{Kwargs, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{filters, tests, Environment, Error, ErrorKind, State, Value};
 use std::fmt;
@@ -97,34 +95,6 @@ fn join(state: &State, items: Value, rest: Rest<ValueOrKwargs>) -> Result<String
     kwargs.assert_all_used()?;
     let between = between.map_or(String::new(), |x| x.to_string());
     join_with(state, &between, &items, attribute.as_ref())
-}
-
-/// Joins and pays as it goes: the engine would charge only for the whole.
-pub fn join_with(
-    state: &State,
-    between: &str,
-    items: &Value,
-    attribute: Option<&Value>,
-) -> Result<String, Error> {
-    let mut meter = Meter::bytes(state);
-    let mut out = String::new();
-    for (i, item) in items.try_iter()?.checked().enumerate() {
-        let mut item = item?;
-        if let Some(name) = attribute {
-            item = item.get_item(name)?;
-        }
-        let before = out.len();
-        if i > 0 {
-            meter.add(between.len() + 16)?;
-            out.push_str(between);
-        }
-        match item.as_str() {
-            Some(text) => out.push_str(text),
-            None => out.push_str(&text(state, &item)?),
-        }
-        meter.add(out.len() - before)?;
-    }
-    Ok(out)
 }
 
 /// Python asks for __iter__, which None has not and Undefined has.

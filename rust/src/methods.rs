@@ -1,8 +1,7 @@
 //! Python's methods of strings, dicts and lists: those that minijinja-contrib lacks, and those whose
 //! result can be far larger than what it pays for.
 
-use crate::filters::join_with;
-use crate::text::{is_container, text_value};
+use crate::text::{is_container, join_with, text_value};
 use crate::values::{pay_for_walks, Meter};
 use minijinja::value::{from_args, Tuple, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};

@@ -154,6 +154,34 @@ fn printable(c: char) -> bool {
             | 0xfffe..=0xffff | 0x110bd | 0xe0000..=0xe007f | 0xf0000..=0x10ffff))
 }
 
+/// Joins and pays as it goes: the engine would charge only for the whole.
+pub fn join_with(
+    state: &State,
+    between: &str,
+    items: &Value,
+    attribute: Option<&Value>,
+) -> Result<String, Error> {
+    let mut meter = Meter::bytes(state);
+    let mut out = String::new();
+    for (i, item) in items.try_iter()?.checked().enumerate() {
+        let mut item = item?;
+        if let Some(name) = attribute {
+            item = item.get_item(name)?;
+        }
+        let before = out.len();
+        if i > 0 {
+            meter.add(between.len() + 16)?;
+            out.push_str(between);
+        }
+        match item.as_str() {
+            Some(text) => out.push_str(text),
+            None => out.push_str(&text(state, &item)?),
+        }
+        meter.add(out.len() - before)?;
+    }
+    Ok(out)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

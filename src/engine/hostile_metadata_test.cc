@@ -1,5 +1,6 @@
-// Tiny files of every dense architecture whose metadata lies: every key in turn is missing, has
-// another type, or a value that cannot be. A file is refused with words, or it runs; no crash.
+// Tiny files whose metadata lies, of every dense architecture and of those with experts whose keys
+// are their own: every key in turn is missing, has another type, or a value that cannot be. A file
+// is refused with words, or it runs; no crash.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -13,6 +14,7 @@
 #include "formats/gguf.h"
 #include "support/all_logits.h"
 #include "support/tiny_arch.h"
+#include "support/tiny_model.h"
 
 namespace minerva::engine {
 namespace {
@@ -39,10 +41,37 @@ std::vector<Lie> lies() {
   return out;
 }
 
+GgufWriter honest_file(const std::string& name) {
+  test::TinyModel routed{.architecture = name == "gpt_oss" ? "gpt-oss" : name,
+                         .type = formats::DType::F32,
+                         .layers = 2,
+                         .width = 64,
+                         .head_dim = 16,
+                         .experts = 8,
+                         .experts_used = 3,
+                         .expert_ff_width = 96};
+  if (name == "gpt_oss") return test::tiny_model(routed);
+  routed.shared_ff_width = 64;
+  routed.dense_layers = 1;
+  if (name == "glm4moe") return test::tiny_model(routed);
+  routed.heads = 3;
+  routed.head_dim = 64;
+  routed.groups = 4;
+  routed.query_rank = 32;
+  if (name == "deepseek2") return test::tiny_model(routed);
+  return test::tiny_arch(name, formats::DType::F32);
+}
+
+std::vector<std::string> names() {
+  std::vector<std::string> all = test::tiny_arch_names();
+  for (const char* routed : {"gpt_oss", "glm4moe", "deepseek2"}) all.emplace_back(routed);
+  return all;
+}
+
 class HostileMetadata : public testing::TestWithParam<std::string> {};
 
 TEST_P(HostileMetadata, IsRefusedOrRuns) {
-  const GgufWriter honest = test::tiny_arch(GetParam(), formats::DType::F32);
+  const GgufWriter honest = honest_file(GetParam());
   std::vector<std::string> keys;
   for (const auto& entry : formats::GgufFile::parse(honest.bytes()).value()->metadata()) {
     keys.emplace_back(entry.key);
@@ -68,7 +97,7 @@ TEST_P(HostileMetadata, IsRefusedOrRuns) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, HostileMetadata, testing::ValuesIn(test::tiny_arch_names()),
+INSTANTIATE_TEST_SUITE_P(All, HostileMetadata, testing::ValuesIn(names()),
                          [](const auto& tested) { return tested.param; });
 
 }  // namespace

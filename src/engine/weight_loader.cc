@@ -156,21 +156,23 @@ Result<void> WeightLoader::stack(const std::string& block, const std::string& ki
 Result<void> WeightLoader::stack_rows(const std::string& tensor, std::size_t count, RowRange rows,
                                       std::size_t cols, MatrixStack& to) {
   MINERVA_ASSIGN(const GgufTensor* found, find_experts(tensor, count, rows.all, cols));
-  stacks_.push_back({&to, jobs_.size(), count});
-  for (std::size_t i = 0; i < count; ++i) {
-    jobs_.push_back({found, i * rows.all + rows.begin, rows.count, cols, nullptr});
-  }
+  queue_stack(*found, count, rows, cols, to);
   return {};
 }
 
 Result<void> WeightLoader::split_rows(const std::string& tensor, std::size_t count, RowRange rows,
                                       std::size_t cols, MatrixStack& to) {
   MINERVA_ASSIGN(const GgufTensor* found, find(tensor, count * rows.all, cols));
+  queue_stack(*found, count, rows, cols, to);
+  return {};
+}
+
+void WeightLoader::queue_stack(const GgufTensor& tensor, std::size_t count, RowRange rows,
+                               std::size_t cols, MatrixStack& to) {
   stacks_.push_back({&to, jobs_.size(), count});
   for (std::size_t i = 0; i < count; ++i) {
-    jobs_.push_back({found, i * rows.all + rows.begin, rows.count, cols, nullptr});
+    jobs_.push_back({&tensor, i * rows.all + rows.begin, rows.count, cols, nullptr});
   }
-  return {};
 }
 
 Result<void> WeightLoader::split_and_turn(const std::string& tensor, std::size_t count,

@@ -105,6 +105,8 @@ class WeightLoader {
   };
   Result<const formats::GgufTensor*> find_experts(const std::string& tensor, std::size_t count,
                                                   std::size_t rows, std::size_t cols);
+  void queue_stack(const formats::GgufTensor& tensor, std::size_t count, RowRange rows,
+                   std::size_t cols, MatrixStack& to);
   bool is_of_a_draft(std::string_view name) const;
   static std::uint64_t bytes_of(const Job& job, Numerics numerics);
   Result<void> prepare_stacks(Numerics numerics);

@@ -51,6 +51,12 @@ Result<std::uint32_t> ConfigReader::count_or(std::string_view key, std::uint32_t
   return count(key);
 }
 
+Result<std::uint32_t> ConfigReader::count_or_none(std::string_view key) const {
+  const Json* value = find(key);
+  if (value == nullptr || *value == 0) return 0U;
+  return count(key);
+}
+
 Result<std::uint32_t> ConfigReader::count_of(std::initializer_list<std::string_view> keys) const {
   for (const std::string_view key : keys) {
     if (has(key)) return count(key);

@@ -23,6 +23,8 @@ class ConfigReader {
   // 1 to 2^31 - 1, which is what GGUF's keys hold.
   Result<std::uint32_t> count(std::string_view key) const;
   Result<std::uint32_t> count_or(std::string_view key, std::uint32_t otherwise) const;
+  // 0, too, and where it is missing.
+  Result<std::uint32_t> count_or_none(std::string_view key) const;
   // The first of the keys that is there.
   Result<std::uint32_t> count_of(std::initializer_list<std::string_view> keys) const;
   // Finite.

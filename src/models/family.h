@@ -130,9 +130,10 @@ Result<void> write_decoder(FamilyWriter& out);
 // config.json's KEY as `to`, where it is there.
 Result<void> write_number(FamilyWriter& out, std::string_view key, std::string_view to);
 Result<void> write_count(FamilyWriter& out, std::string_view key, std::string_view to);
-// Numbers of experts by their usual keys, and how their scores come about: `gate` is GGUF's number
-// of the function. Dense layers come first.
-Result<void> write_routing(FamilyWriter& out, std::uint32_t gate);
+// How a router's logits become scores, by GGUF's numbers.
+enum class RouterGate : std::uint32_t { Softmax = 1, Sigmoid = 2 };
+// Numbers of experts by their usual keys, and how their scores come about. Dense layers come first.
+Result<void> write_routing(FamilyWriter& out, RouterGate gate);
 // Which layers see a window: every `period`-th one does not. Refuses layer_types that say
 // otherwise.
 Result<void> check_window_layers(const FamilyWriter& out, std::uint32_t period);

@@ -40,7 +40,6 @@ Result<void> write_gemma(FamilyWriter& out) {
   // "gelu" is how the first files wrote the same.
   MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"gelu_pytorch_tanh", "gelu"}));
   MINERVA_TRY(must_be_one_of(out.config, "hidden_activation", {"gelu_pytorch_tanh"}));
-  MINERVA_TRY(must_be(out.config, "use_bidirectional_attention", false));
   return write_decoder(out);
 }
 
@@ -69,7 +68,6 @@ Result<void> write_gemma3(FamilyWriter& out) {
                     {"max_position_embeddings", 131072},
                     {"sliding_window", 4096}});
   MINERVA_TRY(must_be_one_of(out.config, "hidden_activation", {"gelu_pytorch_tanh"}));
-  MINERVA_TRY(must_be(out.config, "use_bidirectional_attention", false));
   for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"}) {
     if (out.config.has(key)) return out.config.refuse(key, "must be null for gemma3");
   }

@@ -91,8 +91,10 @@ Result<void> write(FamilyWriter& out) {
                     {"sliding_window", 512}});
   const ConfigReader& config = out.config;
   MINERVA_TRY(must_be_one_of(config, "hidden_activation", {"gelu_pytorch_tanh"}));
-  if (config.text_or("use_bidirectional_attention", "").value_or("") == "all")
-    return config.refuse("use_bidirectional_attention", "must not be all");
+  // It says what sees what is behind it: nothing, or parts of an image.
+  constexpr std::string_view kSight = "use_bidirectional_attention";
+  if (const auto sees = config.flag_or(kSight, true); !sees || *sees)
+    MINERVA_TRY(must_be_one_of(config, kSight, {"vision"}));
   MINERVA_ASSIGN(const std::uint32_t layers, config.count("num_hidden_layers"));
   if (layers > 1024) return config.refuse("num_hidden_layers", "must be at most 1024");
   MINERVA_ASSIGN(out.heads, config.count("num_attention_heads"));
@@ -107,11 +109,7 @@ Result<void> write(FamilyWriter& out) {
   MINERVA_ASSIGN(const std::uint32_t ff_width, config.count("intermediate_size"));
   MINERVA_ASSIGN(const bool twice, config.flag_or("use_double_wide_mlp", false));
   MINERVA_ASSIGN(const auto windowed, read_kinds(out, layers));
-  std::uint32_t shared = 0;
-  MINERVA_ASSIGN(const double some, config.number_or("num_kv_shared_layers", 0));
-  if (some != 0) {
-    MINERVA_ASSIGN(shared, config.count("num_kv_shared_layers"));
-  }
+  MINERVA_ASSIGN(const std::uint32_t shared, config.count_or_none("num_kv_shared_layers"));
   if (shared >= layers || ff_width > (1U << 20))
     return config.refuse("num_kv_shared_layers", "or intermediate_size is too large");
 
@@ -140,11 +138,8 @@ Result<void> write(FamilyWriter& out) {
   out.u32("attention.value_length_swa", local_dim);
   out.flags("attention.sliding_window_pattern", windowed);
   out.u32("attention.shared_kv_layers", shared);
-  MINERVA_ASSIGN(const double input, config.number("hidden_size_per_layer_input"));
-  std::uint32_t input_width = 0;
-  if (input != 0) {
-    MINERVA_ASSIGN(input_width, config.count("hidden_size_per_layer_input"));
-  }
+  MINERVA_ASSIGN(const std::uint32_t input_width,
+                 config.count_or_none("hidden_size_per_layer_input"));
   out.u32("embedding_length_per_layer_input", input_width);
   MINERVA_TRY(write_number(out, "rms_norm_eps", "attention.layer_norm_rms_epsilon"));
   MINERVA_TRY(write_number(out, "final_logit_softcapping", "final_logit_softcapping"));

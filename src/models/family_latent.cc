@@ -6,9 +6,6 @@
 namespace minerva::models {
 namespace {
 
-constexpr std::uint32_t kSoftmax = 1;
-constexpr std::uint32_t kSigmoid = 2;
-
 constexpr TensorRule kAttention[] = {
     {"model.layers.{}.self_attn.q_a_proj", "blk.{}.attn_q_a"},
     {"model.layers.{}.self_attn.q_a_layernorm", "blk.{}.attn_q_a_norm"},
@@ -34,10 +31,7 @@ Result<void> write_attention(FamilyWriter& out) {
   nlohmann::json config = out.config.json();
   config["head_dim"] = rotated;
   out.replace_config(std::move(config));
-  MINERVA_ASSIGN(const double drafts, out.config.number_or("num_nextn_predict_layers", 0));
-  if (drafts != 0) {
-    MINERVA_ASSIGN(out.draft_layers, out.config.count("num_nextn_predict_layers"));
-  }
+  MINERVA_ASSIGN(out.draft_layers, out.config.count_or_none("num_nextn_predict_layers"));
   MINERVA_TRY(write_decoder(out));
   if (out.kv_heads != out.heads)
     return out.config.refuse("num_key_value_heads", "must be num_attention_heads");
@@ -59,7 +53,7 @@ Result<void> write_v2(FamilyWriter& out) {
     out.replace_config(std::move(config));
   }
   MINERVA_TRY(write_attention(out));
-  return write_routing(out, kSoftmax);
+  return write_routing(out, RouterGate::Softmax);
 }
 
 Result<void> write_v3(FamilyWriter& out) {
@@ -71,7 +65,7 @@ Result<void> write_v3(FamilyWriter& out) {
   MINERVA_TRY(must_be_one_of(out.config, "topk_method", {"noaux_tc"}));
   MINERVA_TRY(must_be_one_of(out.config, "scoring_func", {"sigmoid"}));
   MINERVA_TRY(write_attention(out));
-  return write_routing(out, kSigmoid);
+  return write_routing(out, RouterGate::Sigmoid);
 }
 
 Result<void> write_glm(FamilyWriter& out) {
@@ -88,7 +82,7 @@ Result<void> write_glm(FamilyWriter& out) {
     return out.config.refuse("mlp_layer_types", "must be dense first and sparse from then on");
   }
   MINERVA_TRY(write_attention(out));
-  return write_routing(out, kSigmoid);
+  return write_routing(out, RouterGate::Sigmoid);
 }
 
 }  // namespace

@@ -6,8 +6,6 @@
 namespace minerva::models {
 namespace {
 
-constexpr std::uint32_t kSigmoid = 2;
-
 constexpr TensorRule kRules[] = {
     {"model.embedding_norm", "token_embd_norm"},
     {"model.layers.{}.operator_norm", "blk.{}.attn_norm"},
@@ -94,7 +92,7 @@ Result<void> write_lfm2_moe(FamilyWriter& out) {
   out.set_defaults({{"norm_topk_prob", true}, {"routed_scaling_factor", 1.0}});
   MINERVA_TRY(must_be(out.config, "use_expert_bias", true));
   MINERVA_TRY(write_both(out));
-  return write_routing(out, kSigmoid);
+  return write_routing(out, RouterGate::Sigmoid);
 }
 
 }  // namespace

@@ -8,9 +8,6 @@
 namespace minerva::models {
 namespace {
 
-constexpr std::uint32_t kSoftmax = 1;
-constexpr std::uint32_t kSigmoid = 2;
-
 // GGUF names glm4_moe's norms otherwise.
 constexpr TensorRule kGlmNorm[] = {
     {"model.layers.{}.post_attention_layernorm", "blk.{}.post_attention_norm"},
@@ -40,12 +37,9 @@ Result<void> write_glm4_moe(FamilyWriter& out) {
                     {"first_k_dense_replace", 1},
                     {"n_shared_experts", 1}});
   MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
-  MINERVA_ASSIGN(const double drafts, out.config.number_or("num_nextn_predict_layers", 0));
-  if (drafts != 0) {
-    MINERVA_ASSIGN(out.draft_layers, out.config.count("num_nextn_predict_layers"));
-  }
+  MINERVA_ASSIGN(out.draft_layers, out.config.count_or_none("num_nextn_predict_layers"));
   MINERVA_TRY(write_decoder(out));
-  return write_routing(out, kSigmoid);
+  return write_routing(out, RouterGate::Sigmoid);
 }
 
 Result<void> write_dots1(FamilyWriter& out) {
@@ -61,7 +55,7 @@ Result<void> write_dots1(FamilyWriter& out) {
                                "must not be less than num_hidden_layers for this family");
     }
   }
-  return write_routing(out, kSigmoid);
+  return write_routing(out, RouterGate::Sigmoid);
 }
 
 Result<void> write_ernie4_5_moe(FamilyWriter& out) {
@@ -85,7 +79,7 @@ Result<void> write_ernie4_5_moe(FamilyWriter& out) {
     if (config.contains(theirs)) config[ours] = config[theirs];
   }
   out.replace_config(std::move(config));
-  return write_routing(out, kSoftmax);
+  return write_routing(out, RouterGate::Softmax);
 }
 
 }  // namespace
@@ -96,7 +90,7 @@ Family ernie4_5_moe_family() {
   return {{"ernie4_5_moe"}, "ernie4_5-moe", kErnieRules, write_ernie4_5_moe};
 }
 
-Result<void> write_routing(FamilyWriter& out, std::uint32_t gate) {
+Result<void> write_routing(FamilyWriter& out, RouterGate gate) {
   const ConfigReader& config = out.config;
   MINERVA_ASSIGN(const std::uint32_t all,
                  config.count_of({"n_routed_experts", "num_experts", "num_local_experts"}));
@@ -105,22 +99,19 @@ Result<void> write_routing(FamilyWriter& out, std::uint32_t gate) {
   out.u32("expert_count", all);
   out.u32("expert_used_count", used);
   out.u32("expert_feed_forward_length", width);
-  out.u32("expert_gating_func", gate);
-  MINERVA_ASSIGN(const double shared, config.number_or("n_shared_experts", 0));
+  out.u32("expert_gating_func", static_cast<std::uint32_t>(gate));
+  MINERVA_ASSIGN(const std::uint32_t shared, config.count_or_none("n_shared_experts"));
   if (shared != 0) {
-    MINERVA_ASSIGN(const std::uint32_t count, config.count("n_shared_experts"));
-    if (count > 1024) return config.refuse("n_shared_experts", "must be at most 1024");
+    if (shared > 1024) return config.refuse("n_shared_experts", "must be at most 1024");
     if (width > (1U << 20)) return config.refuse("moe_intermediate_size", "is too large");
-    out.u32("expert_shared_count", count);
-    out.u32("expert_shared_feed_forward_length", count * width);
+    out.u32("expert_shared_count", shared);
+    out.u32("expert_shared_feed_forward_length", shared * width);
   }
   MINERVA_ASSIGN(const bool normed, config.flag_or("norm_topk_prob", false));
   out.flag("expert_weights_norm", normed);
   MINERVA_TRY(write_number(out, "routed_scaling_factor", "expert_weights_scale"));
-  MINERVA_ASSIGN(const double dense, config.number_or("first_k_dense_replace", 0));
-  if (dense != 0) {
-    MINERVA_TRY(write_count(out, "first_k_dense_replace", "leading_dense_block_count"));
-  }
+  MINERVA_ASSIGN(const std::uint32_t dense, config.count_or_none("first_k_dense_replace"));
+  if (dense != 0) out.u32("leading_dense_block_count", dense);
   MINERVA_ASSIGN(const std::uint32_t groups, config.count_or("n_group", 1));
   if (groups > 1) {
     MINERVA_ASSIGN(const std::uint32_t kept, config.count("topk_group"));

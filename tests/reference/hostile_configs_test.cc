@@ -162,7 +162,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Unlike{"qwen2_yarn", "/rope_scaling/truncate", false, "truncate must be true"},
                     Unlike{"gpt_oss", "/rope_scaling/truncate", true, "truncate must be false"},
                     Unlike{"gpt_oss", "/rope_scaling/truncate", nullptr, "truncate must be false"},
-                    Unlike{"gpt_oss", "/swiglu_limit", 5, "swiglu_limit must be 7"}));
+                    Unlike{"gpt_oss", "/swiglu_limit", 5, "swiglu_limit must be 7"},
+                    Unlike{"gemma4", "/use_bidirectional_attention", "all", "must be vision"},
+                    Unlike{"gemma4", "/use_bidirectional_attention", true, "must be a text"},
+                    Unlike{"gemma", "/use_bidirectional_attention", true, "must be false"}));
 
 }  // namespace
 }  // namespace minerva::engine
