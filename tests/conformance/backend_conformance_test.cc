@@ -519,6 +519,21 @@ TEST_P(BackendConformance, AVectorIsThatOfItsTextAloneOrThereIsNone) {
   EXPECT_FALSE(engine->embed({}, std::make_shared<GenerationStream>())) << "nothing to embed";
 }
 
+TEST_P(BackendConformance, AVectorThatNobodyWaitsForEndsToo) {
+  const auto engine = loaded();
+  if (engine->capabilities().embeddings == Support::No) {
+    GTEST_SKIP() << "this engine makes no embeddings";
+  }
+  EmbedRequest request;
+  request.inputs.emplace_back(std::string("a text"));
+  const auto stream = std::make_shared<GenerationStream>();
+  stream->cancel();
+  ASSERT_TRUE(engine->embed(std::move(request), stream));
+  const Recording got = record(*stream);
+  EXPECT_EQ(got.end->outcome, Outcome::Cancelled);
+  EXPECT_TRUE(got.vectors.empty());
+}
+
 TEST_P(BackendConformance, SixteenAtOnceGetWhatEachGetsAlone) {
   const auto engine = loaded();
   constexpr std::size_t kRequests = 16;

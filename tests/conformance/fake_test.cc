@@ -144,6 +144,18 @@ TEST_F(FakeBackendTest, AHangHearsCancelUnlessItIsDeaf) {
   EXPECT_EQ(record(*deaf).end->outcome, Outcome::Cancelled);
 }
 
+TEST_F(FakeBackendTest, AHangHearsWhoHasLeftBeforeIt) {
+  FakeOptions options;
+  options.faults.hang_at_token = 0;
+  FakeBackend& engine = start(options);
+  const auto stream = std::make_shared<GenerationStream>();
+  stream->cancel();
+  EmbedRequest request;
+  request.inputs.emplace_back(std::string("a"));
+  ASSERT_TRUE(engine.embed(request, stream));
+  EXPECT_EQ(record(*stream).end->outcome, Outcome::Cancelled);
+}
+
 TEST_F(FakeBackendTest, LoadFailuresAndStepsByHand) {
   FakeOptions options;
   options.faults.load = Error{ErrorCode::OutOfMemory, "too large", {}, "fake"};

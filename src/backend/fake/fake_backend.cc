@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <atomic>
+#include <memory>
 #include <utility>
 
 #include "backend/fake/fake_worker.h"
@@ -96,12 +98,15 @@ Result<void> FakeBackend::embed(EmbedRequest request, std::shared_ptr<Generation
   EndEvent end;
   end.engine = "fake";
   const FakeFaults faults = worker_->faults();
-  if (faults.hang_at_token) {
+  if (faults.hang_at_token || stream->cancelled()) {
     end.outcome = EndEvent::Outcome::Cancelled;
-    stream->on_wake_producer([weak = std::weak_ptr(stream), end] {
+    const auto end_once = [weak = std::weak_ptr(stream), end,
+                           ended = std::make_shared<std::atomic<bool>>(false)] {
       const auto alive = weak.lock();
-      if (alive && alive->cancelled()) alive->push(end);
-    });
+      if (alive && alive->cancelled() && !ended->exchange(true)) alive->push(end);
+    };
+    stream->on_wake_producer(end_once);
+    end_once();  // its reader may have left before it could be heard
     return {};
   }
   std::vector<EmbeddingEvent> events;
