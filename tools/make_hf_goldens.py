@@ -26,7 +26,7 @@ import zlib
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 from transformers.modeling_utils import AttentionInterface
 
@@ -279,8 +279,8 @@ def build(config, folder=None):
                 if value is not None or key in NULLS}
         (folder / "config.json").write_text(json.dumps(kept, indent=2) + "\n")
         parsed = AutoConfig.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_config(parsed, dtype=torch.float32,
-                                             attn_implementation="eager")
+    kind = AutoModelForImageTextToText if "vision_config" in config else AutoModelForCausalLM
+    model = kind.from_config(parsed, dtype=torch.float32, attn_implementation="eager")
     return model.eval()
 
 

@@ -345,11 +345,12 @@ def half_logits(config, weights, tokens):
     return logits_of(model, weights, tokens)
 
 
-def make_case(root, name, config, count, traits):
+def make_case(root, name, config, count, traits, published=published, smallest_gap=smallest_gap,
+              half_logits=half_logits, vocabulary=None):
     for seed in range(SEEDS):
         rng = np.random.default_rng(2000 + seed)
         weights = seeded_weights(build(config), rng)
-        tokens = rng.integers(0, config["vocab_size"], count).astype(np.int32)
+        tokens = rng.integers(0, vocabulary or config["vocab_size"], count).astype(np.int32)
         dense = config["model_type"] == "lfm2" or (
             config["model_type"] == "gemma4_text" and not config.get("enable_moe_block"))
         gap = float("inf") if dense else smallest_gap(config, weights, tokens)

@@ -33,6 +33,8 @@ enum class Change : std::uint8_t {
   Columns,    // of [expert][input][output]: a row is an output
   EvenColumns,
   OddColumns,
+  FirstColumns,  // the first half of the outputs, and the second
+  LastColumns,
   Squeeze,  // without dimensions of 1
   Skip,     // nothing that is computed with
 };
@@ -50,14 +52,16 @@ struct TensorRule {
 // Where a family writes what it makes of the configuration.
 class FamilyWriter {
  public:
-  FamilyWriter(const ConfigReader& config, std::string_view architecture,
+  FamilyWriter(const ConfigReader& config, const ConfigReader& whole, std::string_view architecture,
                formats::GgufMetadata& metadata)
-      : config(config), architecture_(architecture), metadata_(metadata) {}
+      : config(config), whole(whole), architecture_(architecture), metadata_(metadata) {}
   FamilyWriter(const FamilyWriter&) = delete;
   FamilyWriter& operator=(const FamilyWriter&) = delete;
 
   // Of the language model.
   ConfigReader config;
+  // All of config.json, where the language model is a part of it.
+  ConfigReader whole;
   // What the configuration may leave out; nulls count as left out.
   void set_defaults(nlohmann::json defaults);
   // Another configuration than the file's: the same in words that all families have.
@@ -134,6 +138,9 @@ Result<void> write_count(FamilyWriter& out, std::string_view key, std::string_vi
 enum class RouterGate : std::uint32_t { Softmax = 1, Sigmoid = 2 };
 // Numbers of experts by their usual keys, and how their scores come about. Dense layers come first.
 Result<void> write_routing(FamilyWriter& out, RouterGate gate);
+// qwen2_moe's and qwen3_moe's keys. `renormalised`: whether the chosen experts' weights sum to 1,
+// which GGUF does not say.
+Result<void> write_qwen_experts(FamilyWriter& out, bool renormalised);
 // Which layers see a window: every `period`-th one does not. Refuses layer_types that say
 // otherwise.
 Result<void> check_window_layers(const FamilyWriter& out, std::uint32_t period);
@@ -154,6 +161,10 @@ Family qwen2_family();
 Family qwen3_family();
 Family qwen2_moe_family();
 Family qwen3_moe_family();
+Family qwen2_vl_family();
+Family qwen2_5_vl_family();
+Family qwen3_vl_family();
+Family qwen3_vl_moe_family();
 Family gemma2_family();
 Family gemma3_family();
 Family phi3_family();

@@ -72,35 +72,19 @@ Result<void> write_mixtral(FamilyWriter& out) {
   return write_expert_counts(out, {"num_local_experts"});
 }
 
-// `renormalised`: whether the chosen experts' weights sum to 1, which GGUF does not say.
-Result<void> write_qwen(FamilyWriter& out, bool renormalised) {
-  MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
-  MINERVA_TRY(must_be(out.config, "use_sliding_window", false));
-  MINERVA_ASSIGN(const bool given, out.config.flag_or("norm_topk_prob", false));
-  if (given != renormalised)
-    return out.config.refuse("norm_topk_prob", fmt::format("must be {}", renormalised));
-  MINERVA_ASSIGN(const std::uint32_t step, out.config.count_or("decoder_sparse_step", 1));
-  MINERVA_ASSIGN(const auto dense, out.config.numbers("mlp_only_layers"));
-  if (step != 1 || !dense.empty())
-    return out.config.refuse("decoder_sparse_step", "must be 1, and mlp_only_layers empty");
-  MINERVA_TRY(write_decoder(out));
-  MINERVA_TRY(write_expert_counts(out, {"num_experts", "num_local_experts"}));
-  return write_count(out, "moe_intermediate_size", "expert_feed_forward_length");
-}
-
 Result<void> write_qwen2(FamilyWriter& out) {
-  MINERVA_TRY(write_qwen(out, false));
+  MINERVA_TRY(write_qwen_experts(out, false));
   return write_count(out, "shared_expert_intermediate_size", "expert_shared_feed_forward_length");
 }
 
-Result<void> write_qwen3(FamilyWriter& out) { return write_qwen(out, true); }
+Result<void> write_qwen3(FamilyWriter& out) { return write_qwen_experts(out, true); }
 
 Result<void> write_olmoe(FamilyWriter& out) {
   if (out.config.has("clip_qkv")) return out.config.refuse("clip_qkv", "must be null");
   nlohmann::json config = out.config.json();  // one width, in the dense models' word
   config.erase("moe_intermediate_size");
   out.replace_config(std::move(config));
-  MINERVA_TRY(write_qwen(out, false));
+  MINERVA_TRY(write_qwen_experts(out, false));
   return write_count(out, "intermediate_size", "expert_feed_forward_length");
 }
 
@@ -122,6 +106,21 @@ Result<void> write_gpt_oss(FamilyWriter& out) {
 }
 
 }  // namespace
+
+Result<void> write_qwen_experts(FamilyWriter& out, bool renormalised) {
+  MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
+  MINERVA_TRY(must_be(out.config, "use_sliding_window", false));
+  MINERVA_ASSIGN(const bool given, out.config.flag_or("norm_topk_prob", false));
+  if (given != renormalised)
+    return out.config.refuse("norm_topk_prob", fmt::format("must be {}", renormalised));
+  MINERVA_ASSIGN(const std::uint32_t step, out.config.count_or("decoder_sparse_step", 1));
+  MINERVA_ASSIGN(const auto dense, out.config.numbers("mlp_only_layers"));
+  if (step != 1 || !dense.empty())
+    return out.config.refuse("decoder_sparse_step", "must be 1, and mlp_only_layers empty");
+  MINERVA_TRY(write_decoder(out));
+  MINERVA_TRY(write_expert_counts(out, {"num_experts", "num_local_experts"}));
+  return write_count(out, "moe_intermediate_size", "expert_feed_forward_length");
+}
 
 Family mixtral_family() { return {{"mixtral"}, "llama", kMixtralRules, write_mixtral}; }
 Family qwen2_moe_family() { return {{"qwen2_moe"}, "qwen2moe", kQwenRules, write_qwen2}; }

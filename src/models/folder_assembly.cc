@@ -60,7 +60,6 @@ bool is_part_of_quantized(const FolderTensors& tensors, std::string_view name) {
 
 // The eyes and ears of a model whose text part is run: requests with images go to other engines.
 bool is_of_other_senses(const ConfigReader& config, std::string_view name) {
-  if (config.object("text_config") == nullptr) return false;
   constexpr std::string_view kModel = "model.";
   if (name.starts_with(kModel)) name.remove_prefix(kModel.size());
   const auto begins = [name](std::initializer_list<std::string_view> beginnings) {
@@ -73,7 +72,16 @@ bool is_of_other_senses(const ConfigReader& config, std::string_view name) {
 }
 
 bool is_transposed(Change change) {
-  return change == Change::Columns || change == Change::EvenColumns || change == Change::OddColumns;
+  switch (change) {
+    case Change::Columns:
+    case Change::EvenColumns:
+    case Change::OddColumns:
+    case Change::FirstColumns:
+    case Change::LastColumns:
+      return true;
+    default:
+      return false;
+  }
 }
 
 bool is_vector(std::string_view name) { return name.ends_with(".bias"); }
@@ -165,12 +173,15 @@ Result<RowOrder> FolderAssembly::order_of(const Target& target, std::uint64_t ro
     }
     case Change::FirstRows:
     case Change::LastRows:
+    case Change::FirstColumns:
+    case Change::LastColumns:
       if (rows % 2 != 0) {
         return refuse(ErrorCode::InvalidModel, target.first_name,
                       fmt::format("has {} rows, and should hold two matrices of as many", rows));
       }
       order.kind = RowOrder::Kind::Half;
-      order.first = target.change == Change::LastRows ? rows / 2 : 0;
+      order.first =
+          target.change == Change::LastRows || target.change == Change::LastColumns ? rows / 2 : 0;
       order.step = rows;
       return order;
     case Change::EvenRows:

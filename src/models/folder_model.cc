@@ -98,12 +98,12 @@ Result<std::shared_ptr<const formats::GgufFile>> open_model_folder(const std::st
   metadata.add_string("general.architecture", family->architecture);
   metadata.add_string("general.name", name_of(folder));
   const ConfigReader text(text_part(json), where);
-  FamilyWriter writer(text, family->architecture, metadata);
+  FamilyWriter writer(text, ConfigReader(json, where), family->architecture, metadata);
   MINERVA_TRY(family->write(writer));
   auto modules = write_sentence_modules(folder, writer);
   if (!modules) return fail(std::move(modules).error().in(folder.path()));
   MINERVA_ASSIGN(FolderTensors tensors, FolderTensors::open(folder));
-  FolderAssembly assembly(*family, writer, tensors, ConfigReader(json, where));
+  FolderAssembly assembly(*family, writer, tensors, writer.whole);
   auto parts = assembly.run();
   if (!parts) return fail(std::move(parts).error().in(folder.path()));
   parts->path = folder.path();

@@ -15,7 +15,7 @@ namespace minerva::models {
 // [input]. The mapping must outlive it. Any thread.
 class TransposedRows final : public formats::TensorRows {
  public:
-  // `source` has three dimensions; `order` is Same or Every, of its outputs.
+  // `source` has three dimensions; `order` is Same, Every or Half, of its outputs.
   TransposedRows(WeightSource source, RowOrder order);
   void read(std::uint64_t first, std::span<std::byte> out) const override;
   std::vector<std::span<const std::byte>> sources() const override;

@@ -1,6 +1,6 @@
 // The engine's float32 mode against Hugging Face transformers on tiny seeded models of every
-// architecture (tools/make_hf_goldens.py, make_expert_goldens.py and make_routed_goldens.py made
-// tests/data/hf): the reading of their folders and the graph can be what differs, and nothing else.
+// architecture (tools/make_*_goldens.py made tests/data/hf): the reading of their folders and the
+// graph can be what differs, and nothing else.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -92,7 +92,9 @@ std::vector<Case> cases() {
                            "deepseek_v2",    "deepseek_v2_groups",
                            "deepseek_v3",    "glm4_moe_lite",
                            "gemma4",         "gemma4_moe",
-                           "lfm2",           "lfm2_moe"}) {
+                           "lfm2",           "lfm2_moe",
+                           "qwen2_5_vl",     "qwen3_vl",
+                           "qwen3_vl_moe"}) {
     all.push_back({name});
   }
   all.push_back({"phi3_longrope", "logits_short.bin"});

@@ -163,6 +163,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Unlike{"gpt_oss", "/rope_scaling/truncate", true, "truncate must be false"},
                     Unlike{"gpt_oss", "/rope_scaling/truncate", nullptr, "truncate must be false"},
                     Unlike{"gpt_oss", "/swiglu_limit", 5, "swiglu_limit must be 7"},
+                    Unlike{"qwen2_5_vl", "/rope_scaling/mrope_section", {1, 1, 1, 1, 1}, "four"},
+                    Unlike{"qwen2_5_vl", "/rope_scaling/mrope_section", {2.5}, "whole numbers"},
+                    Unlike{"qwen3_vl_moe", "/text_config/norm_topk_prob", false, "must be true"},
                     Unlike{"gemma4", "/use_bidirectional_attention", "all", "must be vision"},
                     Unlike{"gemma4", "/use_bidirectional_attention", true, "must be a text"},
                     Unlike{"gemma", "/use_bidirectional_attention", true, "must be false"}));
