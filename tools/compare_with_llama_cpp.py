@@ -32,7 +32,7 @@ def prepare(folder, work):
     copy = work / folder.name
     if not (folder / "tokenizer.json").exists():
         config = json.loads((folder / "config.json").read_text())
-        tokens = min(TOKENS, config["max_position_embeddings"] - 8)
+        tokens = min(TOKENS, config.get("text_config", config)["max_position_embeddings"] - 8)
         return copy, tiny_folder.copy_with_tokenizer(folder, copy, tokens)[0]
     shutil.copytree(folder, copy)
     return copy, "The capital of France is Paris, and that of Germany is Berlin. " * 5

@@ -67,6 +67,60 @@ def ones(ending):
     return dict(ones=ending)
 
 
+def renamed(**words):
+    """Names of tensors with parts replaced."""
+    def rename(weights):
+        out = {}
+        for name, value in weights.items():
+            for part, other in words.items():
+                name = name.replace(part, other)
+            out[name] = value
+        return out
+    return rename
+
+
+EXAONE = renamed(**{
+    "model.embed_tokens": "transformer.wte", "model.norm": "transformer.ln_f",
+    "model.layers": "transformer.h", "self_attn.o_proj": "attn.attention.out_proj",
+    "self_attn": "attn.attention", "input_layernorm": "ln_1", "post_attention_layernorm": "ln_2",
+    "gate_proj": "c_fc_0", "up_proj": "c_fc_1", "mlp.down_proj": "mlp.c_proj"})
+
+
+def internlm2(weights):
+    """llama's tensors as InternLM 2 has them: each KV head's queries, its key and its value."""
+    out = {}
+    for name, value in weights.items():
+        if ".k_proj." in name or ".v_proj." in name:
+            continue
+        if ".q_proj." in name:
+            heads = [weights[name.replace("q_proj", part)].unflatten(0, (2, -1, 16))
+                     for part in ("q_proj", "k_proj", "v_proj")]
+            value = torch.cat(heads, dim=1).flatten(0, 2)
+        out[name] = value
+    return renamed(**{
+        "embed_tokens": "tok_embeddings", "lm_head": "output", "self_attn.q_proj": "attention.wqkv",
+        "self_attn.o_proj": "attention.wo", "input_layernorm": "attention_norm",
+        "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "feed_forward.w1",
+        "mlp.up_proj": "feed_forward.w3", "mlp.down_proj": "feed_forward.w2"})(out)
+
+
+def words_of(settings, take, **more):
+    return {key: settings[key] for key in take} | more
+
+
+# transformers has no internlm2 and no minicpm: they are its llama, and its granite with the rotation
+# stretched. The folders have the makers' words and tensors.
+SIXTEEN = dict(type="longrope", original_max_position_embeddings=64,
+               short_factor=[1.0 + 0.05 * i for i in range(8)],
+               long_factor=[1.0 + 0.6 * i for i in range(8)])
+PLAIN_KEYS = ("hidden_size", "num_hidden_layers", "intermediate_size", "num_attention_heads",
+              "num_key_value_heads", "vocab_size", "max_position_embeddings", "hidden_act",
+              "rope_theta", "tie_word_embeddings", "rms_norm_eps", "torch_dtype")
+LLAMA_OF_INTERNLM2 = RMS | WIDE | dict(attention_bias=True, rope_theta=50_000.0)
+GRANITE_OF_MINICPM = RMS | WIDE | dict(
+    embedding_multiplier=3.0, residual_multiplier=1.4 / 2 ** 0.5, attention_multiplier=0.25,
+    logits_scaling=4.0, rope_scaling=SIXTEEN, max_position_embeddings=512)
+
 # What `traits` says is a change of the configuration, or of the weights, that takes the trait away.
 # 300 tokens are more than one attention range of 256; 70 words and 72 hidden values are no multiples
 # of a vector. Windows, original contexts and caps are small, so that they bite.
@@ -238,6 +292,32 @@ CASES = {
             "no positions": dict(position_embedding_type="rope"),
             "embedding scale": dict(embedding_multiplier=1.0),
             "logit scale": dict(logits_scaling=1.0)}),
+    "exaone": case("ExaoneForCausalLM", "exaone", {
+        key: value for key, value in BASE.items()
+        if key not in ("num_hidden_layers", "hidden_act")} | dict(
+            num_layers=2, layer_norm_epsilon=1e-5, activation_function="silu", hidden_size=32,
+            intermediate_size=40, num_attention_heads=2, head_dim=32, rope_scaling=LLAMA3,
+            rope_theta=500.0), 300, {
+                "rope scaling": dict(rope_scaling=None),
+                "norms": ones("post_attention_layernorm.weight")}, published=EXAONE),
+    "internlm2": case("LlamaForCausalLM", "llama", LLAMA_OF_INTERNLM2, 64, {
+        "biases": zero("_proj.bias"), "rope base": dict(rope_theta=500.0)},
+        published=internlm2, written=words_of(
+            LLAMA_OF_INTERNLM2, PLAIN_KEYS, architectures=["InternLM2ForCausalLM"],
+            model_type="internlm2", bias=True, rope_scaling=dict(type="dynamic", factor=2.0))),
+    "internlm3": case("InternLM3ForCausalLM", "internlm3", RMS | dict(
+        hidden_size=32, intermediate_size=56, num_attention_heads=2, head_dim=32, qkv_bias=False,
+        bias=False, rope_scaling=dict(factor=6.0, rope_type="dynamic"), rope_theta=50_000.0), 64, {
+            "rope base": dict(rope_theta=500.0), "norms": ones("input_layernorm.weight")}),
+    "minicpm": case("GraniteForCausalLM", "granite", GRANITE_OF_MINICPM, 280, {
+        "embedding scale": dict(embedding_multiplier=1.0),
+        "residual scale": dict(residual_multiplier=1.4), "logit scale": dict(logits_scaling=1.0),
+        "long factors": dict(rope_scaling=SIXTEEN | dict(long_factor=SIXTEEN["short_factor"])),
+        "magnitude": dict(rope_scaling=SIXTEEN | dict(attention_factor=1.0))},
+        short_tokens=60, written=words_of(
+            GRANITE_OF_MINICPM, PLAIN_KEYS, architectures=["MiniCPMForCausalLM"],
+            model_type="minicpm", scale_emb=3, scale_depth=1.4, dim_model_base=16,
+            rope_scaling=SIXTEEN)),
     "ministral3": case("Ministral3ForCausalLM", "ministral3", RMS | dict(
         hidden_size=64, num_attention_heads=2, head_dim=32, sliding_window=None,
         tie_word_embeddings=True, rope_theta=None, max_position_embeddings=256,
@@ -370,6 +450,9 @@ def make_case(root, seed, name, spec):
             print(f"    without its {trait}: {miss:.2e}")
             if miss < TRAIT * TOLERANCE:
                 sys.exit(f"{name}: {trait} does not show")
+    if "written" in spec:
+        (folder / "config.json").write_text(json.dumps(spec["written"], indent=2) + "\n")
+    weights = spec.get("published", dict)(weights)
     save_file({key: value.bfloat16().contiguous() for key, value in weights.items()},
               folder / "model.safetensors", metadata={"format": "pt"})
 

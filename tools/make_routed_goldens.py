@@ -121,6 +121,25 @@ LFM2_MOE = config_of(
     norm_topk_prob=True, routed_scaling_factor=1.0, tie_word_embeddings=True,
     layer_types=["conv", "full_attention", "conv"])
 
+EIGHT = dict(type="longrope", original_max_position_embeddings=64,
+             short_factor=[1.0 + 0.1 * i for i in range(8)],
+             long_factor=[1.0 + 0.8 * i for i in range(8)])
+MINICPM3 = config_of(
+    "MiniCPM3ForCausalLM", "minicpm3", **(LATENT | dict(rms_norm_eps=1e-5)), q_lora_rank=24,
+    moe_intermediate_size=None, tie_word_embeddings=True, scale_emb=3, scale_depth=1.2,
+    dim_model_base=16, rope_scaling=EIGHT, max_position_embeddings=512)
+# transformers has no Ling 2.0: it is its GLM-4.5 with other names, and q, k and v in one.
+GLM_OF_BAILING = GLM4 | dict(attention_bias=False, head_dim=16, n_routed_experts=8, n_group=4,
+                             topk_group=2, n_shared_experts=1)
+BAILING = {key: value for key, value in GLM_OF_BAILING.items()
+           if key not in ("attention_bias", "n_routed_experts", "n_shared_experts")} | dict(
+    architectures=["BailingMoeV2ForCausalLM"], model_type="bailing_moe", num_experts=8,
+    num_shared_experts=1, moe_shared_expert_intermediate_size=24, score_function="sigmoid",
+    use_bias=False, use_qkv_bias=False, norm_head=False, moe_router_enable_expert_bias=True,
+    rotary_dim=8)
+# What the folder says, where it is not what transformers is told.
+WRITTEN = {"bailing_moe": BAILING}
+
 # name: (config, tokens, traits). 280 tokens are more than one attention range of 256.
 CASES = {
     "olmoe": (OLMOE, 64, {
@@ -179,6 +198,18 @@ CASES = {
     "lfm2_moe": (LFM2_MOE, 64, {
         "oldest token": no_oldest_token, "bias of the choice": zero("expert_bias"),
         "weights that add up": change(norm_topk_prob=False)}),
+    "minicpm3": (MINICPM3, 280, {
+        "embedding scale": change(scale_emb=1), "depth scale": change(scale_depth=1.4),
+        "logit scale": change(dim_model_base=32), "latent's norm": ones("kv_a_layernorm"),
+        "queries' latent's norm": ones("q_a_layernorm"),
+        "long factors": change(rope_scaling=EIGHT | dict(long_factor=EIGHT["short_factor"]))}),
+    "bailing_moe": (GLM_OF_BAILING, 64, {
+        "bias of the choice": zero("e_score_correction_bias"),
+        "groups": change(n_group=1, topk_group=1), "groups used": change(topk_group=3),
+        "weights that add up": change(norm_topk_prob=False),
+        "weights' scale": change(routed_scaling_factor=1.0),
+        "shared expert": zero("shared_experts.down_proj"), "q norm": ones("q_norm"),
+        "partial rotation": change(partial_rotary_factor=1.0)}),
     "glm4_moe_lite": (GLM_LITE, 64, {
         "bias of the choice": zero("e_score_correction_bias"),
         "weights' scale": change(routed_scaling_factor=1.0)}),
@@ -228,9 +259,30 @@ def draft_layer(config, weights, rng):
     return out
 
 
-def published(config, weights):
+def bailing(weights):
+    out = {}
+    for name, value in weights.items():
+        if ".k_proj." in name or ".v_proj." in name:
+            continue
+        if ".q_proj." in name:
+            value = torch.cat([weights[name.replace("q_proj", part)]
+                               for part in ("q_proj", "k_proj", "v_proj")])
+        for part, other in {
+                "self_attn.q_proj": "attention.query_key_value", "self_attn.o_proj": "attention.dense",
+                "self_attn.q_norm": "attention.query_layernorm",
+                "self_attn.k_norm": "attention.key_layernorm", "embed_tokens": "word_embeddings",
+                "gate.e_score_correction_bias": "gate.expert_bias",
+                "shared_head.norm": "final_layernorm"}.items():
+            name = name.replace(part, other)
+        out[name] = value
+    return out
+
+
+def published(config, weights, name=None):
     """The tensors under the names that makers' files have."""
     model_type = config["model_type"]
+    if name == "bailing_moe":
+        return bailing(published(config, weights))
     out = {}
     for name, value in weights.items():
         if "gemma4" in model_type:
@@ -351,7 +403,7 @@ def make_case(root, name, config, count, traits, published=published, smallest_g
         rng = np.random.default_rng(2000 + seed)
         weights = seeded_weights(build(config), rng)
         tokens = rng.integers(0, vocabulary or config["vocab_size"], count).astype(np.int32)
-        dense = config["model_type"] == "lfm2" or (
+        dense = config["model_type"] in ("lfm2", "minicpm3") or (
             config["model_type"] == "gemma4_text" and not config.get("enable_moe_block"))
         gap = float("inf") if dense else smallest_gap(config, weights, tokens)
         if gap < GAP:
@@ -370,12 +422,12 @@ def make_case(root, name, config, count, traits, published=published, smallest_g
 
     folder = root / name
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {k: v for k, v in config.items() if v is not None or k in NULLS}
+    kept = {k: v for k, v in WRITTEN.get(name, config).items() if v is not None or k in NULLS}
     (folder / "config.json").write_text(json.dumps(kept, indent=2) + "\n")
     write_logits(folder / "logits.bin", tokens, 0, logits, half)
     if config.get("num_nextn_predict_layers"):
         weights = weights | draft_layer(config, weights, rng)
-    tensors = {k: v.bfloat16().contiguous() for k, v in published(config, weights).items()
+    tensors = {k: v.bfloat16().contiguous() for k, v in published(config, weights, name).items()
                if not (k == "lm_head.weight" and config.get("tie_word_embeddings"))}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 

@@ -67,7 +67,7 @@ CASES = {
 }
 
 
-def published(config, weights):
+def published(config, weights, _):
     """The tensors under the names, and with the experts the way round, that makers' files have."""
     out = {}
     for name, value in weights.items():

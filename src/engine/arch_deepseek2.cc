@@ -15,8 +15,24 @@ namespace {
 constexpr std::uint64_t kRankMax = 1 << 14;
 constexpr std::size_t kCacheDimMax = 4'096;
 
+// A file's multiplier is a tenth of the makers' number.
+Result<void> read_yarn_scale(const formats::GgufFile& file, const std::string& prefix,
+                             ModelConfig& config) {
+  RopeConfig& rope = config.ropes[0];
+  const std::string scaling = prefix + "rope.scaling.";
+  if (!rope.yarn || !file.has(scaling + "yarn_log_multiplier")) return {};
+  MINERVA_ASSIGN(const double tenth, file.get_float(scaling + "yarn_log_multiplier"));
+  if (tenth == 0) return {};
+  MINERVA_ASSIGN(rope.magnitude, read_positive(file, scaling + "attn_factor", 1));
+  const double magnitude = 1 + tenth * std::log(std::max(rope.yarn->factor, 1.0));
+  config.attention_scale *= static_cast<float>(magnitude * magnitude);
+  return {};
+}
+
+}  // namespace
+
 Result<void> read_latent(const formats::GgufFile& file, const std::string& prefix,
-                         ModelConfig& config) {
+                         std::size_t value_dim, ModelConfig& config) {
   const std::string attention = prefix + "attention.";
   LatentConfig& latent = config.latent;
   MINERVA_TRY(file.get_uint(attention + "kv_lora_rank"));  // it must be there
@@ -25,11 +41,11 @@ Result<void> read_latent(const formats::GgufFile& file, const std::string& prefi
   // Files whose heads are one of the latent's dimension say the others' in keys of their own.
   const char* mla = file.has(attention + "key_length_mla") ? "_mla" : "";
   MINERVA_TRY(file.get_uint(attention + "key_length" + mla));
-  MINERVA_TRY(file.get_uint(attention + "value_length" + mla));
+  if (value_dim == 0) MINERVA_TRY(file.get_uint(attention + "value_length" + mla));
   MINERVA_ASSIGN(const std::size_t key_dim,
                  read_count(file, attention + "key_length" + mla, kCacheDimMax, 0));
   MINERVA_ASSIGN(latent.value_dim,
-                 read_count(file, attention + "value_length" + mla, kCacheDimMax, 0));
+                 read_count(file, attention + "value_length" + mla, kCacheDimMax, value_dim));
   MINERVA_ASSIGN(RopeConfig rope, read_rope(file, prefix, key_dim));
   latent.plain = key_dim - rope.n_rot;
   config.kv_heads = 1;
@@ -48,27 +64,11 @@ Result<void> read_latent(const formats::GgufFile& file, const std::string& prefi
   return {};
 }
 
-// A file's multiplier is a tenth of the makers' number.
-Result<void> read_yarn_scale(const formats::GgufFile& file, const std::string& prefix,
-                             ModelConfig& config) {
-  RopeConfig& rope = config.ropes[0];
-  const std::string scaling = prefix + "rope.scaling.";
-  if (!rope.yarn || !file.has(scaling + "yarn_log_multiplier")) return {};
-  MINERVA_ASSIGN(const double tenth, file.get_float(scaling + "yarn_log_multiplier"));
-  if (tenth == 0) return {};
-  MINERVA_ASSIGN(rope.magnitude, read_positive(file, scaling + "attn_factor", 1));
-  const double magnitude = 1 + tenth * std::log(std::max(rope.yarn->factor, 1.0));
-  config.attention_scale *= static_cast<float>(magnitude * magnitude);
-  return {};
-}
-
-}  // namespace
-
 Result<ModelConfig> read_deepseek2(const formats::GgufFile& file) {
   const std::string prefix = "deepseek2.";
   MINERVA_ASSIGN(ModelConfig config, read_base(file, "deepseek2"));
   MINERVA_TRY(read_draft_layers(file, config));
-  MINERVA_TRY(read_latent(file, prefix, config));
+  MINERVA_TRY(read_latent(file, prefix, 0, config));
   MINERVA_TRY(read_yarn_scale(file, prefix, config));
   if (file.has(prefix + "attention.temperature_scale")) {
     return fail(ErrorCode::Unsupported,

@@ -1,6 +1,6 @@
 // llama: Llama 1 to 3, Mistral, SmolLM and whatever else is converted under that name. q and k rows
 // were permuted at conversion, so pairs are neighbours. Mistral 7B v0.1 has a window in all layers,
-// Mixtral has experts.
+// Mixtral has experts. internlm2 (InternLM 2 and 2.5) is the same graph.
 #include "engine/model_config.h"
 
 namespace minerva::engine {
@@ -14,6 +14,10 @@ Result<ModelConfig> read_llama(const formats::GgufFile& file) {
     MINERVA_ASSIGN(config.experts, read_experts(file, "llama.", {}));
   }
   return config;
+}
+
+Result<ModelConfig> read_internlm2(const formats::GgufFile& file) {
+  return read_common(file, "internlm2");
 }
 
 }  // namespace minerva::engine

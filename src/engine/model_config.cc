@@ -65,6 +65,11 @@ constexpr std::array kArchitectures = {
     Architecture{"lfm2", read_lfm2},
     Architecture{"lfm2moe", read_lfm2moe},
     Architecture{"deepseek2", read_deepseek2},
+    Architecture{"exaone", read_exaone},
+    Architecture{"internlm2", read_internlm2},
+    Architecture{"minicpm", read_minicpm},
+    Architecture{"minicpm3", read_minicpm3},
+    Architecture{"bailingmoe2", read_bailingmoe2},
 };
 
 Result<std::size_t> count(const GgufFile& file, const std::string& key, std::uint64_t max) {
@@ -200,9 +205,20 @@ Result<void> set_windows(const GgufFile& file, std::size_t pattern, ModelConfig&
         fmt::format("{}attention.sliding_window is missing or 0; most layers need it", prefix),
         prefix + "attention.sliding_window");
   }
-  MINERVA_ASSIGN(
-      const std::size_t every,
-      read_count(file, prefix + "attention.sliding_window_pattern", kPatternMax, pattern));
+  const std::string pattern_key = prefix + "attention.sliding_window_pattern";
+  if (const auto windowed = file.get_bools(pattern_key)) {
+    if (windowed->size() != config.layers.size()) {
+      return fail(ErrorCode::InvalidModel,
+                  fmt::format("{} has {} values; the model has {} layers", pattern_key,
+                              windowed->size(), config.layers.size()),
+                  pattern_key);
+    }
+    for (std::size_t i = 0; i < windowed->size(); ++i) {
+      config.layers[i].window = (*windowed)[i] ? window : 0;
+    }
+    return {};
+  }
+  MINERVA_ASSIGN(const std::size_t every, read_count(file, pattern_key, kPatternMax, pattern));
   for (std::size_t i = 0; i < config.layers.size(); ++i) {
     config.layers[i].window = (i + 1) % every == 0 ? 0 : window;
   }

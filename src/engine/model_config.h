@@ -209,7 +209,8 @@ Result<double> read_positive(const formats::GgufFile& file, const std::string& k
 // PREFIX.attention.sliding_window; 0 where it is missing or 0.
 Result<std::size_t> read_window(const formats::GgufFile& file, const std::string& prefix);
 // The file's window in all layers but every `pattern`-th (the key sliding_window_pattern may say
-// another one), which see all. A window that is missing is an error.
+// another one, or of each layer whether it has a window), which see all. A window that is missing
+// is an error.
 Result<void> set_windows(const formats::GgufFile& file, std::size_t pattern, ModelConfig& config);
 // The rope of PREFIX's keys and of the factor tensors (rope_config.cc).
 Result<RopeConfig> read_rope(const formats::GgufFile& file, const std::string& prefix,
@@ -233,6 +234,10 @@ Result<void> read_shared_expert(const formats::GgufFile& file, const std::string
 Result<void> read_dense_layers(const formats::GgufFile& file, ModelConfig& config);
 // Takes the file's last layers off, as many as it says are for guessing at further tokens.
 Result<void> read_draft_layers(const formats::GgufFile& file, ModelConfig& config);
+// Attention through latents: PREFIX's keys of ranks and dimensions, its rope, one KV head
+// (arch_deepseek2.cc). `value_dim`: of each head's value where the file does not say; 0: it must.
+Result<void> read_latent(const formats::GgufFile& file, const std::string& prefix,
+                         std::size_t value_dim, ModelConfig& config);
 // Whether this layer has this tensor: some traits are not in the metadata.
 bool has_layer_tensor(const formats::GgufFile& file, std::string_view name, std::size_t layer = 0);
 
@@ -274,5 +279,10 @@ Result<ModelConfig> read_deepseek2(const formats::GgufFile& file);
 Result<ModelConfig> read_lfm2(const formats::GgufFile& file);
 Result<ModelConfig> read_lfm2moe(const formats::GgufFile& file);
 Result<ModelConfig> read_dots1(const formats::GgufFile& file);
+Result<ModelConfig> read_exaone(const formats::GgufFile& file);
+Result<ModelConfig> read_internlm2(const formats::GgufFile& file);
+Result<ModelConfig> read_minicpm(const formats::GgufFile& file);
+Result<ModelConfig> read_minicpm3(const formats::GgufFile& file);
+Result<ModelConfig> read_bailingmoe2(const formats::GgufFile& file);
 
 }  // namespace minerva::engine

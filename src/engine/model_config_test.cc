@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "engine/model.h"
+#include "support/tiny_arch.h"
 #include "support/tiny_model.h"
 
 namespace minerva::engine {
@@ -62,6 +63,38 @@ TEST(ModelConfig, Gemma3FollowsAFileThatSaysMore) {
   EXPECT_EQ(config.layers[0].window, 32u);
   EXPECT_EQ(config.layers[1].window, 0u);
   EXPECT_EQ(config.ropes[1].base, 500);
+}
+
+// As llama.cpp writes them for OLMo 3 and EXAONE 4.
+TEST(ModelConfig, AFileMaySayOfEachLayerWhetherItHasAWindow) {
+  GgufWriter writer = test::tiny_arch("olmo2", formats::DType::F32);
+  const std::string key = "olmo2.attention.sliding_window_pattern";
+  writer.add_bools(key, {false, true, false, true});
+  const auto config = read(writer.bytes()).value();
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(config.layers[i].window != 0, i % 2 == 1) << i;
+    EXPECT_EQ(config.layers[i].rope, i % 2) << i;
+  }
+  writer.remove(key);
+  writer.add_bools(key, {false, true});
+  const auto refused = read(writer.bytes());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_NE(refused.error().message.find("2 values; the model has 4 layers"), std::string::npos);
+}
+
+TEST(ModelConfig, WhatMinicpmsFilesLeaveOut) {
+  GgufWriter writer = test::tiny_arch("minicpm", formats::DType::F32);
+  for (const char* key : {"embedding_scale", "residual_scale", "logit_scale"}) {
+    writer.remove(std::string("minicpm.") + key);
+  }
+  const std::array<std::uint64_t, 1> dims = {16};
+  writer.add_f32_tensor("rope_factors_short.weight", dims, std::vector<float>(16, 1));
+  writer.add_f32_tensor("rope_factors_long.weight", dims, std::vector<float>(16, 2));
+  const auto config = read(writer.bytes()).value();
+  EXPECT_FLOAT_EQ(config.embedding_scale, 12);
+  EXPECT_FLOAT_EQ(config.residual_scale, 0.7F);  // 1.4 / sqrt(4)
+  EXPECT_FLOAT_EQ(config.logit_scale, 4);        // 256 / 64
+  EXPECT_EQ(config.ropes[0].original_context, config.trained_context);
 }
 
 struct Lie {

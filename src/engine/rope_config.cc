@@ -117,7 +117,11 @@ Result<void> read_scaling(const GgufFile& file, const std::string& prefix, RopeC
                   "longrope needs the tensors rope_factors_short.weight and "
                   "rope_factors_long.weight; the file lacks one of them");
     }
-    MINERVA_ASSIGN(rope.original_context, original_context(file, prefix));
+    // Files of minicpm do not say it: then it is all of the context.
+    const bool said = file.has(prefix + "rope.scaling.original_context_length");
+    MINERVA_ASSIGN(rope.original_context,
+                   said ? original_context(file, prefix)
+                        : read_count(file, prefix + "context_length", kContextMax, 0));
     return {};
   }
   return fail(

@@ -30,6 +30,10 @@ enum class Change : std::uint8_t {
   FirstRows,  // the first half of the rows, of each expert where there are several, and
   LastRows,   // the second half of a matrix that holds two
   FromThird,  // rows 2, 3, 4, …
+  // Of a matrix that has each KV head's queries, then its key and its value.
+  GroupedQ,  // with rotary pairs as neighbours
+  GroupedK,  // the same
+  GroupedV,
   Columns,    // of [expert][input][output]: a row is an output
   EvenColumns,
   OddColumns,
@@ -141,6 +145,8 @@ Result<void> write_routing(FamilyWriter& out, RouterGate gate);
 // qwen2_moe's and qwen3_moe's keys. `renormalised`: whether the chosen experts' weights sum to 1,
 // which GGUF does not say.
 Result<void> write_qwen_experts(FamilyWriter& out, bool renormalised);
+// longrope: two sets of divisors of the frequencies.
+Result<void> write_longrope(FamilyWriter& out, const RopeFacts& rope);
 // Which layers see a window: every `period`-th one does not. Refuses layer_types that say
 // otherwise.
 Result<void> check_window_layers(const FamilyWriter& out, std::uint32_t period);
@@ -161,6 +167,12 @@ Family qwen2_family();
 Family qwen3_family();
 Family qwen2_moe_family();
 Family qwen3_moe_family();
+Family exaone_family();
+Family internlm2_family();
+Family internlm3_family();
+Family minicpm_family();
+Family minicpm3_family();
+Family bailing_moe_family();
 Family qwen2_vl_family();
 Family qwen2_5_vl_family();
 Family qwen3_vl_family();

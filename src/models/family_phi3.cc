@@ -12,6 +12,17 @@ constexpr TensorRule kRules[] = {
     {"model.layers.{}.mlp.gate_up_proj", "blk.{}.ffn_up"},
 };
 
+Result<void> write(FamilyWriter& out) {
+  MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
+  MINERVA_TRY(write_decoder_keys(out));
+  MINERVA_TRY(write_count(out, "sliding_window", "attention.sliding_window"));
+  MINERVA_ASSIGN(const RopeFacts rope, read_rope_facts(out.config, 10'000));
+  if (rope.type == "longrope" || rope.type == "su") return write_longrope(out, rope);
+  return write_rope(out, rope);
+}
+
+}  // namespace
+
 Result<void> write_longrope(FamilyWriter& out, const RopeFacts& rope) {
   const ConfigReader scaling(rope.scaling, out.config.where());
   MINERVA_ASSIGN(const std::uint32_t usual,
@@ -36,17 +47,6 @@ Result<void> write_longrope(FamilyWriter& out, const RopeFacts& rope) {
   out.f32("rope.freq_base", rope.base);
   return {};
 }
-
-Result<void> write(FamilyWriter& out) {
-  MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
-  MINERVA_TRY(write_decoder_keys(out));
-  MINERVA_TRY(write_count(out, "sliding_window", "attention.sliding_window"));
-  MINERVA_ASSIGN(const RopeFacts rope, read_rope_facts(out.config, 10'000));
-  if (rope.type == "longrope" || rope.type == "su") return write_longrope(out, rope);
-  return write_rope(out, rope);
-}
-
-}  // namespace
 
 Family phi3_family() { return {{"phi3"}, "phi3", kRules, write}; }
 

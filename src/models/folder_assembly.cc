@@ -197,6 +197,28 @@ Result<RowOrder> FolderAssembly::order_of(const Target& target, std::uint64_t ro
       order.first = target.change == Change::OddRows || target.change == Change::OddColumns ? 1 : 0;
       order.step = 2;
       return order;
+    case Change::GroupedQ:
+    case Change::GroupedK:
+    case Change::GroupedV: {
+      const std::uint64_t all =
+          std::uint64_t{written_.heads} + 2 * std::uint64_t{written_.kv_heads};
+      if (written_.head_dim % 2 != 0 || written_.heads % written_.kv_heads != 0 ||
+          rows != all * written_.head_dim) {
+        return refuse(
+            ErrorCode::InvalidModel, target.first_name,
+            fmt::format("has {} rows; {} heads and 2 x {} of {} are {}", rows, written_.heads,
+                        written_.kv_heads, written_.head_dim, all * written_.head_dim));
+      }
+      const std::uint64_t group = written_.heads / written_.kv_heads;
+      order.kind = RowOrder::Kind::Heads;
+      order.head_dim = written_.head_dim;
+      order.step = group + 2;
+      order.taken = target.change == Change::GroupedQ ? group : 1;
+      order.interleaved = target.change != Change::GroupedV;
+      if (target.change == Change::GroupedK) order.first = group;
+      if (target.change == Change::GroupedV) order.first = group + 1;
+      return order;
+    }
     case Change::FromThird:
       order.kind = RowOrder::Kind::Every;
       order.first = 2;

@@ -143,6 +143,7 @@ std::vector<std::span<const std::byte>> WeightSource::views() const {
 
 std::uint64_t RowOrder::count(std::uint64_t rows) const {
   if (kind == Kind::Half) return rows / 2;
+  if (kind == Kind::Heads) return rows / step * taken;
   if (kind != Kind::Every) return rows;
   return rows <= first ? 0 : (rows - first + step - 1) / step;
 }
@@ -154,6 +155,12 @@ std::uint64_t RowOrder::source_row(std::uint64_t row) const {
     case Kind::Interleave: {
       const std::uint64_t in_head = row % head_dim;
       return row - in_head + in_head / 2 + in_head % 2 * (head_dim / 2);
+    }
+    case Kind::Heads: {
+      const std::uint64_t head = row / head_dim;
+      const std::uint64_t in_head = row % head_dim;
+      const std::uint64_t at = interleaved ? in_head / 2 + in_head % 2 * (head_dim / 2) : in_head;
+      return (head / taken * step + first + head % taken) * head_dim + at;
     }
     case Kind::Every:
       return first + row * step;

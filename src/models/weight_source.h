@@ -72,11 +72,15 @@ struct RowOrder {
     Every,
     // Half of each `step` rows, the ones from `first` on.
     Half,
+    // Of each `step` heads the `taken` ones from `first` on; pairs may be interleaved as above.
+    Heads,
   };
   Kind kind = Kind::Same;
   std::uint64_t head_dim = 0;
   std::uint64_t first = 0;
   std::uint64_t step = 1;
+  std::uint64_t taken = 1;
+  bool interleaved = false;
 
   // Rows that the tensor has of a source of `rows`.
   std::uint64_t count(std::uint64_t rows) const;

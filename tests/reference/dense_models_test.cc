@@ -94,10 +94,14 @@ std::vector<Case> cases() {
                            "gemma4",         "gemma4_moe",
                            "lfm2",           "lfm2_moe",
                            "qwen2_5_vl",     "qwen3_vl",
-                           "qwen3_vl_moe"}) {
+                           "qwen3_vl_moe",   "exaone",
+                           "internlm2",      "internlm3",
+                           "minicpm",        "minicpm3",
+                           "bailing_moe"}) {
     all.push_back({name});
   }
   all.push_back({"phi3_longrope", "logits_short.bin"});
+  all.push_back({"minicpm", "logits_short.bin"});
   return all;
 }
 

@@ -166,6 +166,12 @@ INSTANTIATE_TEST_SUITE_P(
                     Unlike{"qwen2_5_vl", "/rope_scaling/mrope_section", {1, 1, 1, 1, 1}, "four"},
                     Unlike{"qwen2_5_vl", "/rope_scaling/mrope_section", {2.5}, "whole numbers"},
                     Unlike{"qwen3_vl_moe", "/text_config/norm_topk_prob", false, "must be true"},
+                    Unlike{"minicpm", "/sparse_config", {{"topk", 64}}, "asks for attention to"},
+                    Unlike{"minicpm", "/num_experts", 8, "must be 0"},
+                    Unlike{"bailing_moe", "/score_function", nullptr, "must be sigmoid"},
+                    Unlike{"bailing_moe", "/use_qk_norm", false, "must be true"},
+                    Unlike{"bailing_moe", "/norm_head", true, "must be false"},
+                    Unlike{"bailing_moe", "/rotary_dim", 16, "must be partial_rotary_factor"},
                     Unlike{"gemma4", "/use_bidirectional_attention", "all", "must be vision"},
                     Unlike{"gemma4", "/use_bidirectional_attention", true, "must be a text"},
                     Unlike{"gemma", "/use_bidirectional_attention", true, "must be false"}));

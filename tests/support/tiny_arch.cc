@@ -125,6 +125,9 @@ constexpr std::array kShapes = {
           .qk_norm = Heads::Shared},
     Shape{.name = "hunyuan_dense", .architecture = "hunyuan-dense", .qk_norm = Heads::Shared},
     Shape{.name = "ernie4_5", .architecture = "ernie4_5"},
+    Shape{.name = "exaone", .architecture = "exaone"},
+    Shape{.name = "internlm2", .architecture = "internlm2"},
+    Shape{.name = "minicpm", .architecture = "minicpm"},
 };
 
 // Adds tensors one by one, each with a seed of its own.
@@ -230,7 +233,11 @@ void add_metadata(GgufWriter& writer, const Shape& shape) {
         .add_f32("granite.residual_scale", 0.5F)
         .add_f32("granite.attention.scale", 0.25F);
   }
-  if (shape.name == "granite" || shape.parallel) writer.add_f32(prefix + "logit_scale", 0.25F);
+  if (shape.name == "minicpm") {
+    writer.add_f32("minicpm.embedding_scale", 3).add_f32("minicpm.residual_scale", 0.5F);
+  }
+  if (shape.name == "granite" || shape.name == "minicpm" || shape.parallel)
+    writer.add_f32(prefix + "logit_scale", 0.25F);
   if (shape.name == "mistral3" || shape.name == "olmo2") {
     writer.add_string(prefix + "rope.scaling.type", "yarn")
         .add_f32(prefix + "rope.scaling.factor", 4)
