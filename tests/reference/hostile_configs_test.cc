@@ -157,24 +157,25 @@ TEST_P(UnlikeConfigs, AreRefusedByName) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, UnlikeConfigs,
-    testing::Values(Unlike{"qwen2", "/rope_scaling", "linear", "rope_scaling must be an object"},
-                    Unlike{"qwen2", "/rope_parameters", 3, "rope_parameters must be an object"},
-                    Unlike{"qwen2_yarn", "/rope_scaling/truncate", false, "truncate must be true"},
-                    Unlike{"gpt_oss", "/rope_scaling/truncate", true, "truncate must be false"},
-                    Unlike{"gpt_oss", "/rope_scaling/truncate", nullptr, "truncate must be false"},
-                    Unlike{"gpt_oss", "/swiglu_limit", 5, "swiglu_limit must be 7"},
-                    Unlike{"qwen2_5_vl", "/rope_scaling/mrope_section", {1, 1, 1, 1, 1}, "four"},
-                    Unlike{"qwen2_5_vl", "/rope_scaling/mrope_section", {2.5}, "whole numbers"},
-                    Unlike{"qwen3_vl_moe", "/text_config/norm_topk_prob", false, "must be true"},
-                    Unlike{"minicpm", "/sparse_config", {{"topk", 64}}, "asks for attention to"},
-                    Unlike{"minicpm", "/num_experts", 8, "must be 0"},
-                    Unlike{"bailing_moe", "/score_function", nullptr, "must be sigmoid"},
-                    Unlike{"bailing_moe", "/use_qk_norm", false, "must be true"},
-                    Unlike{"bailing_moe", "/norm_head", true, "must be false"},
-                    Unlike{"bailing_moe", "/rotary_dim", 16, "must be partial_rotary_factor"},
-                    Unlike{"gemma4", "/use_bidirectional_attention", "all", "must be vision"},
-                    Unlike{"gemma4", "/use_bidirectional_attention", true, "must be a text"},
-                    Unlike{"gemma", "/use_bidirectional_attention", true, "must be false"}));
+    testing::Values(
+        Unlike{"qwen2", "/rope_scaling", "linear", "rope_scaling must be an object"},
+        Unlike{"qwen2", "/rope_parameters", 3, "rope_parameters must be an object"},
+        Unlike{"qwen2_yarn", "/rope_scaling/truncate", false, "truncate must be true"},
+        Unlike{"gpt_oss", "/rope_scaling/truncate", true, "truncate must be false"},
+        Unlike{"gpt_oss", "/rope_scaling/truncate", nullptr, "truncate must be false"},
+        Unlike{"gpt_oss", "/swiglu_limit", 5, "swiglu_limit must be 7"},
+        Unlike{"qwen2_5_vl", "/rope_scaling/mrope_section", Json::array({1, 1, 1, 1, 1}), "four"},
+        Unlike{"qwen2_5_vl", "/rope_scaling/mrope_section", Json::array({2.5}), "whole numbers"},
+        Unlike{"qwen3_vl_moe", "/text_config/norm_topk_prob", false, "must be true"},
+        Unlike{"minicpm", "/sparse_config", Json::object(), "asks for attention to"},
+        Unlike{"minicpm", "/num_experts", 8, "must be 0"},
+        Unlike{"bailing_moe", "/score_function", nullptr, "must be sigmoid"},
+        Unlike{"bailing_moe", "/use_qk_norm", false, "must be true"},
+        Unlike{"bailing_moe", "/norm_head", true, "must be false"},
+        Unlike{"bailing_moe", "/rotary_dim", 16, "must be partial_rotary_factor"},
+        Unlike{"gemma4", "/use_bidirectional_attention", "all", "must be vision"},
+        Unlike{"gemma4", "/use_bidirectional_attention", true, "must be a text"},
+        Unlike{"gemma", "/use_bidirectional_attention", true, "must be false"}));
 
 }  // namespace
 }  // namespace minerva::engine
