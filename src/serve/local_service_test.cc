@@ -318,19 +318,14 @@ TEST_F(LocalServiceTest, ALoadThatIsWaitedForSaysHowFarItIs) {
   EXPECT_EQ(wait.percent, 42U);
   EXPECT_GE(wait.waited, std::chrono::seconds(1));
   // What those see who only look follows a moment later.
-  const auto wait_until = [&](auto holds) {
-    const auto give_up = std::chrono::steady_clock::now() + kPatience;
-    while (!holds() && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
-  };
-  wait_until([&] { return service_->model("tiny")->load_percent.has_value(); });
+  EXPECT_TRUE(eventually([&] { return service_->model("tiny")->load_percent.has_value(); }));
   EXPECT_EQ(service_->model("tiny")->load_percent, 42U);
   EXPECT_EQ(service_->instances().at(0).load_percent, 42U);
   engine().release_load();
   while (auto delta = reader.next()) {
     if (std::holds_alternative<EndDelta>(*delta)) break;
   }
-  wait_until([&] { return !service_->model("tiny")->load_percent.has_value(); });
-  EXPECT_FALSE(service_->model("tiny")->load_percent);
+  EXPECT_TRUE(eventually([&] { return !service_->model("tiny")->load_percent; }));
 }
 
 TEST_F(LocalServiceTest, WhatAModelTookIsKnownToTheNextServer) {
@@ -430,10 +425,7 @@ TEST_F(LocalServiceTest, WhoWaitsForALoadingModelWaitsNotForEver) {
   request.timeout = std::chrono::seconds(3);
   std::optional<Error> error;
   std::thread client([&] { error = refusal(request); });
-  const auto give_up = std::chrono::steady_clock::now() + kPatience;
-  while (service_->active() == 0 && std::chrono::steady_clock::now() < give_up) {
-    std::this_thread::yield();
-  }
+  EXPECT_TRUE(eventually([&] { return service_->active() != 0; }));
   clock_.advance(std::chrono::seconds(4));
   client.join();
   ASSERT_TRUE(error);
@@ -461,11 +453,8 @@ TEST_F(LocalServiceTest, AFailedLoadIsSaidAndTriedAgain) {
   EXPECT_EQ(soon.retry_after, std::chrono::seconds(1));
   kind_->set_faults({});
   clock_.advance(std::chrono::seconds(1));
-  const auto give_up = std::chrono::steady_clock::now() + kPatience;
-  while (service_->explain_route(completion("a"))->backend.empty() &&
-         std::chrono::steady_clock::now() < give_up) {
-    std::this_thread::yield();
-  }
+  EXPECT_TRUE(
+      eventually([&] { return !service_->explain_route(completion("a"))->backend.empty(); }));
   EXPECT_EQ(ask(completion("a", 5)).end.end.outcome, Outcome::Done);
 }
 
@@ -542,12 +531,11 @@ TEST_F(LocalServiceTest, ATimeLimitHoldsEvenWhereTheEngineHangs) {
   faults.hang_at_token = 0;
   faults.deaf = true;
   engine().set_faults(faults);
-  ServiceOptions options;
   Request request = completion("a", 50);
   request.timeout = std::chrono::seconds(30);
   auto generation = service_->start(request);
   ASSERT_TRUE(generation);
-  while (engine().running() == 0) std::this_thread::yield();
+  ASSERT_TRUE(eventually([&] { return engine().running() == 1; }));
   clock_.advance(std::chrono::seconds(31));
   const Answer answer = read_all(**generation);
   EXPECT_EQ(answer.error().code, ErrorCode::Timeout);
@@ -555,7 +543,7 @@ TEST_F(LocalServiceTest, ATimeLimitHoldsEvenWhereTheEngineHangs) {
   // The client has its answer; the engine's place is taken until the engine lets go.
   generation->reset();
   EXPECT_EQ(service_->active(), 1U);
-  EXPECT_TRUE(engine().unload_model());
+  engine().unload();
   EXPECT_TRUE(becomes_idle());
 }
 

@@ -384,13 +384,7 @@ TEST_F(SeveralEnginesTest, ManyAtOnceWhileModelsComeAndGo) {
   time.join();
   EXPECT_EQ(done + failed, 16 * 4);
   EXPECT_GT(done, 0);
-  EXPECT_TRUE([&] {
-    const auto give_up = std::chrono::steady_clock::now() + kPatience;
-    while (service_->active() != 0 && std::chrono::steady_clock::now() < give_up) {
-      std::this_thread::yield();
-    }
-    return service_->active() == 0;
-  }());
+  EXPECT_TRUE(eventually([&] { return service_->active() == 0; }));
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,7 @@
 
 #include "backend/fake/fake_backend.h"
 #include "backend/fake/fake_model.h"
+#include "backend/fake/fake_worker.h"
 #include "serve/local_service.h"
 #include "support/byte_vocab.h"
 
@@ -133,10 +135,10 @@ inline Answer read_all(Generation& generation) {
   return answer;
 }
 
-// The fake backend as a kind of engine. `made` hears of each backend that is made.
+// The fake backend as a kind of engine. `made` hears of the worker of each backend that is made.
 class FakeKind final : public backend::EngineKind {
  public:
-  using Made = std::function<void(backend::FakeBackend*)>;
+  using Made = std::function<void(std::shared_ptr<backend::FakeWorker>)>;
   FakeKind(std::string name, backend::FakeOptions options, const Clock& clock, Made made)
       : name_(std::move(name)),
         options_(std::move(options)),
@@ -162,7 +164,7 @@ class FakeKind final : public backend::EngineKind {
       const std::lock_guard lock(mutex_);
       if (faults_) fresh->set_faults(*faults_);
     }
-    made_(fresh.get());
+    made_(fresh->worker());
     return fresh;
   }
 
@@ -201,6 +203,8 @@ class ServiceFixture : public ::testing::Test {
     if (manual) engine().advance(1);  // the self test's token
     const auto ready = service_->wait_until_ready(clock_.now() + std::chrono::minutes(1));
     EXPECT_TRUE(ready) << ready.error().message;
+    // The self test's end is told a moment before the engine has forgotten it.
+    EXPECT_TRUE(eventually([this] { return engine().running() == 0; }));
     return *service_;
   }
 
@@ -210,6 +214,8 @@ class ServiceFixture : public ::testing::Test {
       options.models = {add_model(
           "tiny", {.chat_template = std::string(test::byte_vocab_template()), .add_bos = false})};
     }
+    // A test may move the clock by more than any engine may be still, while one has work.
+    suspect_nobody(options);
     Engines engines;
     kind_ = fake_kind("fake", std::move(fake));
     engines.kinds = {kind_};
@@ -223,20 +229,23 @@ class ServiceFixture : public ::testing::Test {
     return *service_;
   }
 
+  static void suspect_nobody(ServiceOptions& options) {
+    WatchdogOptions& watchdog = options.loop.switchboard.watchdog;
+    watchdog.patience_min = watchdog.patience_max = std::chrono::years(1);
+  }
+
   std::shared_ptr<FakeKind> fake_kind(std::string name, backend::FakeOptions fake) {
     return std::make_shared<FakeKind>(std::move(name), std::move(fake), clock_,
-                                      [this](backend::FakeBackend* made) {
+                                      [this](std::shared_ptr<backend::FakeWorker> made) {
                                         const std::lock_guard lock(engines_mutex_);
-                                        engines_.push_back(made);
+                                        engines_.push_back(std::move(made));
                                       });
   }
 
-  // The engine that was made as this one; waits for it. It lives until its model is unloaded.
-  backend::FakeBackend& engine(std::size_t index = 0) {
-    const auto give_up = std::chrono::steady_clock::now() + kPatience;
-    while (engine_count() <= index && std::chrono::steady_clock::now() < give_up) {
-      std::this_thread::yield();
-    }
+  // The engine that was made as this one; waits for it. It may be asked even where the service has
+  // unloaded it meanwhile.
+  backend::FakeWorker& engine(std::size_t index = 0) {
+    EXPECT_TRUE(eventually([&] { return engine_count() > index; }));
     const std::lock_guard lock(engines_mutex_);
     return *engines_.at(index);
   }
@@ -290,27 +299,29 @@ class ServiceFixture : public ::testing::Test {
   }
   // Waits until the model has this state.
   bool becomes(std::string_view model, ModelState state) {
-    const auto give_up = std::chrono::steady_clock::now() + kPatience;
-    while (std::chrono::steady_clock::now() < give_up) {
+    return eventually([&] {
       const auto info = service_->model(model);
-      if (info && info->state == state) return true;
-      std::this_thread::yield();
-    }
-    return false;
+      return info && info->state == state;
+    });
   }
   // Waits until neither the service nor its first engine has a request inside.
   bool becomes_idle() {
+    return eventually([this] { return service_->active() == 0 && engine().running() == 0; });
+  }
+  static bool eventually(const std::function<bool()>& holds) {
     const auto give_up = std::chrono::steady_clock::now() + kPatience;
-    const auto idle = [this] { return service_->active() == 0 && engine().running() == 0; };
-    while (!idle() && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
-    return idle();
+    while (!holds()) {
+      if (std::chrono::steady_clock::now() > give_up) return false;
+      std::this_thread::yield();
+    }
+    return true;
   }
 
   FakeClock clock_;
   CountingMetrics metrics_;
   test::TempFolder folder_;
   std::mutex engines_mutex_;
-  std::vector<backend::FakeBackend*> engines_;  // owned by the service
+  std::vector<std::shared_ptr<backend::FakeWorker>> engines_;
   std::shared_ptr<FakeKind> kind_;
   std::vector<std::shared_ptr<FakeKind>> more_kinds_;  // behind the first one; set before begin()
   std::unique_ptr<LocalService> service_;

@@ -48,9 +48,9 @@ Result<std::vector<TokenId>> prompt_tokens(const std::vector<PromptItem>& prompt
 }  // namespace
 
 FakeBackend::FakeBackend(FakeOptions options, const Clock& clock)
-    : options_(options), worker_(std::make_unique<FakeWorker>(std::move(options), clock)) {}
+    : options_(options), worker_(std::make_shared<FakeWorker>(std::move(options), clock)) {}
 
-FakeBackend::~FakeBackend() = default;
+FakeBackend::~FakeBackend() { worker_->close(); }
 
 Result<void> FakeBackend::load_model(const ModelSpec&, std::size_t context_size) {
   return worker_->load(context_size);

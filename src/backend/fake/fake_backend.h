@@ -18,7 +18,8 @@ namespace minerva::backend {
 
 class FakeWorker;
 
-// Any thread. One worker thread of its own makes the steps, and is joined by the destructor.
+// Any thread. One worker thread of its own makes the steps; it ends with the destructor, also where
+// a test still holds worker().
 class FakeBackend final : public InferenceBackend {
  public:
   FakeBackend(FakeOptions options, const Clock& clock);
@@ -58,10 +59,12 @@ class FakeBackend final : public InferenceBackend {
   std::size_t loads() const;        // load_model calls that came this far
   std::size_t widest_step() const;  // most requests that shared a step
   std::uint64_t tokens_made() const;
+  // What may be asked and told even after somebody else has destroyed this backend.
+  std::shared_ptr<FakeWorker> worker() const { return worker_; }
 
  private:
   const FakeOptions options_;
-  const std::unique_ptr<FakeWorker> worker_;
+  const std::shared_ptr<FakeWorker> worker_;
 };
 
 }  // namespace minerva::backend

@@ -36,6 +36,10 @@ FakeWorker::FakeWorker(FakeOptions options, const Clock& clock)
       thread_([this] { run(); }) {}
 
 FakeWorker::~FakeWorker() {
+  if (thread_.joinable()) close();
+}
+
+void FakeWorker::close() {
   {
     const std::lock_guard lock(signal_->mutex);
     stopping_ = true;

@@ -37,6 +37,8 @@ class FakeWorker {
   // Waits up to `grace` for what runs, then unloads.
   void stop(Duration grace);
   void kill();
+  // Ends what runs and the thread; nothing happens any more. Of the owner, once.
+  void close();
 
   Probe probe() const;
   std::size_t context_size() const;  // 0: not loaded
