@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <condition_variable>
+#include <functional>
+#include <future>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <random>
 
 #include "formats/gguf.h"
@@ -23,6 +27,7 @@ class Collector final : public EmbedSink {
 
   bool cancelled() const override { return cancel_now.load(); }
   void embedding(std::size_t text, std::span<const float> values) override {
+    if (hold) hold->wait_for(kPatience);
     const std::lock_guard lock(mutex_);
     EXPECT_TRUE(vectors.emplace(text, std::vector(values.begin(), values.end())).second);
     if (cancel_at_first) cancel_now = true;
@@ -41,6 +46,9 @@ class Collector final : public EmbedSink {
 
   std::atomic<bool> cancel_now{false};
   bool cancel_at_first = false;
+  // Where set, no step goes on before this is ready.
+  std::optional<std::shared_future<void>> hold;
+  std::function<void()> on_end;
   std::map<std::size_t, std::vector<float>> vectors;
   EmbedUsage usage;
   Error error;
@@ -54,6 +62,7 @@ class Collector final : public EmbedSink {
       usage = given;
       error = std::move(why);
     }
+    if (on_end) on_end();
     changed_.notify_all();
   }
   std::mutex mutex_;
@@ -84,12 +93,10 @@ class EncodeQueueTest : public ::testing::Test {
         metrics_);
     return *queue_;
   }
-  static std::shared_ptr<Collector> submit(EncodeQueue& queue,
-                                           std::vector<std::vector<TokenId>> texts,
-                                           std::optional<TimePoint> deadline = {},
-                                           bool cancel_at_first = false) {
-    auto sink = std::make_shared<Collector>();
-    sink->cancel_at_first = cancel_at_first;
+  static std::shared_ptr<Collector> submit(
+      EncodeQueue& queue, std::vector<std::vector<TokenId>> texts,
+      std::optional<TimePoint> deadline = {},
+      std::shared_ptr<Collector> sink = std::make_shared<Collector>()) {
     const auto taken = queue.submit({std::move(texts), deadline, sink});
     EXPECT_TRUE(taken.has_value()) << taken.error().message;
     return sink;
@@ -132,16 +139,23 @@ TEST_F(EncodeQueueTest, EveryTextGetsTheVectorItHasAlone) {
 
 TEST_F(EncodeQueueTest, ALongListKeepsNobodyWaiting) {
   EncodeQueue& queue = open({.step_tokens = 40});
-  const auto many = submit(queue, texts_of(1500, 1));
-  const auto one = submit(queue, texts_of(1, 2));
+  std::promise<void> both_are_there;
+  auto many = std::make_shared<Collector>();
+  many->hold = both_are_there.get_future().share();
+  submit(queue, texts_of(300, 1), {}, many);
+  auto one = std::make_shared<Collector>();
+  one->on_end = [&many] { many->cancel_now = true; };
+  submit(queue, texts_of(1, 2), {}, one);
+  both_are_there.set_value();
   ASSERT_EQ(one->wait(), End::Finished);
-  many->cancel_now = true;
   ASSERT_EQ(many->wait(), End::Cancelled) << "it was done before the short one";
 }
 
 TEST_F(EncodeQueueTest, WhoLeavesIsNotComputedFor) {
   EncodeQueue& queue = open({.step_tokens = 40});
-  const auto sink = submit(queue, texts_of(400, 1), {}, /*cancel_at_first=*/true);
+  auto sink = std::make_shared<Collector>();
+  sink->cancel_at_first = true;
+  submit(queue, texts_of(400, 1), {}, sink);
   ASSERT_EQ(sink->wait(), End::Cancelled);
   EXPECT_LT(sink->vectors.size(), 100U);
 }
@@ -162,8 +176,12 @@ TEST_F(EncodeQueueTest, TakesNoMoreThanItsLimitAndNothingOnceStopped) {
   EXPECT_EQ(full.error().code, ErrorCode::QueueFull);
 
   EncodeQueue& other = open({.step_tokens = 1});
-  const auto running = submit(other, texts_of(2000, 1));
+  std::promise<void> stopped;
+  auto running = std::make_shared<Collector>();
+  running->hold = stopped.get_future().share();
+  submit(other, texts_of(20, 1), {}, running);
   other.stop();
+  stopped.set_value();
   ASSERT_EQ(running->wait(), End::Failed);
   EXPECT_EQ(running->error.code, ErrorCode::Unavailable);
   const auto late = other.submit({texts_of(1, 1), {}, sink});

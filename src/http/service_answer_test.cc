@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <future>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -174,15 +175,24 @@ TEST(ServiceAnswer, AServerEndsWhileLoadsAreWaitedFor) {
 }
 
 TEST(ServiceAnswer, WaitingLoadsDoNotHoldOtherRequestsUp) {
-  TestServer server([](ServerOptions& options, FakeService& service) {
+  // Each call that waits asks again and again, so calls alone do not say that both are there.
+  std::promise<void> second;
+  std::once_flag once;
+  TestServer server([&](ServerOptions& options, FakeService& service) {
     options.limits.loads_waiting_max = 2;
     never_loads(service);
+    service.on_load = [&, wait = service.on_load](const std::string& model, const auto& backend,
+                                                  Duration time_max) {
+      if (model == "n") std::call_once(once, [&] { second.set_value(); });
+      return wait(model, backend, time_max);
+    };
   });
   RawClient one = server.connect();
   RawClient two = server.connect();
   one.send(post("/v1/models/load", R"({"model":"m"})"));
-  two.send(post("/v1/models/load", R"({"model":"m"})"));
-  ASSERT_TRUE(server.service.wait_loads(2));
+  ASSERT_TRUE(server.service.wait_loads(1));
+  two.send(post("/v1/models/load", R"({"model":"n"})"));
+  ASSERT_EQ(second.get_future().wait_for(test::kPatience), std::future_status::ready);
   const Parsed third = ask(server, post("/v1/models/load", R"({"model":"m"})", close_field()));
   EXPECT_EQ(third.head.status, 429u);
   EXPECT_EQ(status_of(server.get("/v1/models")), "200");

@@ -163,8 +163,15 @@ TEST_F(UpstreamTest, NothingIsTriedAgainBehindTheFirstByte) {
 TEST_F(UpstreamTest, CallsWaitForAConnectionInTurn) {
   std::atomic<int> inside = 0;
   std::atomic<int> most = 0;
+  std::atomic<int> connections = 0;
   TestServer server([&](TestConnection& connection, int) {
+    ++connections;
     while (!connection.read_request().empty()) {
+      // Else the first one alone might answer all, where this thread is faster than who asks.
+      const auto give_up = std::chrono::steady_clock::now() + kBounded;
+      while (connections < 2 && std::chrono::steady_clock::now() < give_up) {
+        std::this_thread::yield();
+      }
       most = std::max<int>(most, ++inside);
       std::this_thread::yield();
       --inside;
@@ -268,7 +275,9 @@ TEST_F(UpstreamTest, CancellingClosesTheConnection) {
   ASSERT_TRUE(collector->wait_for(1));
   call->cancel();
   EXPECT_EQ(collector->wait().error.value().code, ErrorCode::Cancelled);
-  while (!closed) std::this_thread::yield();
+  const auto give_up = std::chrono::steady_clock::now() + kBounded;
+  while (!closed && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
+  EXPECT_TRUE(closed);
 }
 
 TEST_F(UpstreamTest, WhatComesBehindAnAnswerBelongsToNobody) {
