@@ -122,7 +122,7 @@ TEST(MappedFile, NamesWhatIsWrong) {
 }
 
 TEST(MappedFile, ForgottenBytesTakeNoMemoryAndAreReadAgain) {
-  const std::string path = testing::TempDir() + "minerva_forgotten";
+  const std::string path = testing::TempDir() + "forgotten" + std::to_string(random_seed());
   constexpr std::size_t kSize = std::size_t{16} << 20;
   std::ofstream(path) << std::string(kSize, 'x');
   const auto file = MappedFile::open(path).value();
@@ -140,7 +140,7 @@ TEST(MappedFile, ForgottenBytesTakeNoMemoryAndAreReadAgain) {
 }
 
 TEST(MappedFile, AFileCutShortReadsAsZerosAndSaysSo) {
-  const std::string path = testing::TempDir() + "minerva_cut_short";
+  const std::string path = testing::TempDir() + "cut_short" + std::to_string(random_seed());
   std::ofstream(path) << std::string(3 * 65'536, 'x');
   const auto file = MappedFile::open(path).value();
   const auto whole = MappedFile::open(path).value();

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "base/rng.h"
+
 namespace minerva::cli {
 namespace {
 
@@ -14,8 +16,7 @@ namespace {
 class ConfigurationTest : public testing::Test {
  protected:
   void SetUp() override {
-    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = std::filesystem::path(testing::TempDir()) / (std::string("cli_") + info->name());
+    folder_ = std::filesystem::path(testing::TempDir()) / ("cli_" + std::to_string(random_seed()));
     std::filesystem::create_directories(folder_);
   }
   void TearDown() override { std::filesystem::remove_all(folder_); }

@@ -9,6 +9,8 @@
 #include <sstream>
 #include <string>
 
+#include "base/rng.h"
+
 namespace minerva::cli {
 namespace {
 
@@ -195,7 +197,8 @@ TEST(EngineTables, EnginesThatAreNamedMustBeThere) {
 }
 
 TEST(EngineTables, AChatTemplateIsReadFromItsFile) {
-  const auto path = std::filesystem::path(testing::TempDir()) / "cli_template.jinja";
+  const auto path =
+      std::filesystem::path(testing::TempDir()) / (std::to_string(random_seed()) + ".jinja");
   std::ofstream(path) << "{{ messages }}";
   const auto made = read("[models.m]\nchat_template = \"" + path.string() + "\"\n");
   ASSERT_TRUE(made) << made.error().message;

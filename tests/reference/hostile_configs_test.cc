@@ -15,6 +15,7 @@
 #include "engine/decoder.h"
 #include "models/folder_model.h"
 #include "support/all_logits.h"
+#include "support/gguf_writer.h"
 
 namespace minerva::engine {
 namespace {
@@ -62,11 +63,8 @@ constexpr std::array kKeys = {"sliding_window",
 // A tiny folder's weights beside a configuration of ours.
 class Copy {
  public:
-  explicit Copy(const std::string& name)
-      : folder_(fs::path(testing::TempDir()) / ("hostile_config_" + name)) {
+  explicit Copy(const std::string& name) {
     const fs::path source = MINERVA_SOURCE_DIR "/tests/data/hf/" + name;
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
     for (const auto& entry : fs::directory_iterator(source)) {
       const bool weights = entry.path().extension() == ".safetensors";
       if (weights) fs::copy_file(entry.path(), folder_ / entry.path().filename());
@@ -74,10 +72,6 @@ class Copy {
     std::ifstream in(source / "config.json");
     config_ = Json::parse(in);
   }
-  ~Copy() { fs::remove_all(folder_); }
-  Copy(const Copy&) = delete;
-  Copy& operator=(const Copy&) = delete;
-
   const Json& config() const { return config_; }
 
   Result<std::shared_ptr<const Model>> load(const Json& config) {
@@ -92,7 +86,8 @@ class Copy {
   }
 
  private:
-  fs::path folder_;
+  const test::TempFolder temporary_;
+  const fs::path folder_ = temporary_.path();
   Json config_;
   ComputePool pool_{1};
 };
