@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <limits>
 
 #include "base/log.h"
 
@@ -12,6 +13,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::uint64_t kCountMax = (std::uint64_t{1} << 31) - 1;
+constexpr double kFloatMax = std::numeric_limits<float>::max();
 constexpr std::size_t kShownBytesMax = 80;
 
 std::string shown(const Json& value) {
@@ -108,8 +110,9 @@ Result<std::vector<float>> ConfigReader::numbers(std::string_view key) const {
   if (value == nullptr) return out;
   if (!value->is_array()) return refuse(key, "must be a list of numbers");
   for (const Json& one : *value) {
-    if (!one.is_number() || !std::isfinite(one.get<double>()))
-      return refuse(key, "must be a list of numbers");
+    // As what it is kept in: 1e300 is finite, and no such float.
+    const bool fits = one.is_number() && std::abs(one.get<double>()) <= kFloatMax;
+    if (!fits) return refuse(key, "must be a list of numbers");
     out.push_back(static_cast<float>(one.get<double>()));
   }
   return out;

@@ -12,6 +12,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr std::uint32_t kHeadDimMax = 1U << 16;
+
 constexpr TensorRule kDecoderRules[] = {
     {"model.embed_tokens", "token_embd"},
     {"model.norm", "output_norm"},
@@ -196,6 +198,11 @@ Result<void> write_decoder_keys(FamilyWriter& out) {
   MINERVA_ASSIGN(out.heads, config.count("num_attention_heads"));
   MINERVA_ASSIGN(out.kv_heads, config.count_or("num_key_value_heads", out.heads));
   MINERVA_ASSIGN(out.head_dim, config.count_or("head_dim", std::max(1U, out.width / out.heads)));
+  // Numbers are computed for each pair of a head's values.
+  if (out.head_dim > kHeadDimMax)
+    return config.refuse("head_dim", fmt::format("(or hidden_size / num_attention_heads) is {}, at "
+                                                 "most {} are allowed",
+                                                 out.head_dim, kHeadDimMax));
   MINERVA_ASSIGN(out.context, config.count("max_position_embeddings"));
   MINERVA_ASSIGN(const std::uint32_t ff_width, config.count("intermediate_size"));
   out.u32("block_count", out.layers + out.draft_layers);

@@ -259,9 +259,12 @@ Result<void> FolderAssembly::make(const std::string& name, Target target) {
     return make_floats(std::move(tensor), target);
   }
   if (is_transposed(target.change)) return make_transposed(std::move(tensor), std::move(target));
+  if (first.shape.empty())
+    return refuse(ErrorCode::InvalidModel, target.first_name, "is no matrix");
+  if (target.change == Change::FromThird && first.shape.size() != 2)
+    return refuse(ErrorCode::InvalidModel, target.first_name, "must have two dimensions");
   // Experts keep their rows apart: an order is one expert's.
-  const bool experts = first.shape.size() == 3;
-  MINERVA_ASSIGN(const RowOrder order, order_of(target, experts ? first.shape[1] : first.rows));
+  MINERVA_ASSIGN(const RowOrder order, order_of(target, first.shape[first.shape.size() - 2]));
   if (order.kind == RowOrder::Kind::Same && target.pieces.size() == 1 &&
       first.form == WeightSource::Form::Plain) {
     tensor.data = first.plain;

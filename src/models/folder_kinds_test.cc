@@ -83,6 +83,35 @@ TEST_F(FolderKinds, OfAModelThatSeesTheTextPartIsRead) {
   EXPECT_THAT(refusal(tiny_llama_config()), HasSubstr("has no place"));
 }
 
+// Experts as gpt-oss mixes their rows, with a dimension too many: rows are paired in each matrix,
+// and three have no pairs however many matrices there are.
+TEST_F(FolderKinds, RowsArePairedInEachMatrix) {
+  tensors_ = {{"model.layers.0.mlp.experts.gate_up_proj_blocks",
+               "U8",
+               {2, 1, 3, 2, 16},
+               std::vector<std::byte>(2 * 3 * 2 * 16)},
+              {"model.layers.0.mlp.experts.gate_up_proj_scales",
+               "U8",
+               {2, 1, 3, 2},
+               std::vector<std::byte>(2 * 3 * 2)}};
+  const std::string config =
+      R"({"model_type":"gpt_oss","hidden_size":64,"intermediate_size":64,"num_hidden_layers":1,)"
+      R"("num_attention_heads":4,"num_key_value_heads":2,"rms_norm_eps":1e-05,)"
+      R"("max_position_embeddings":2048,"num_local_experts":2,"num_experts_per_tok":1})";
+  EXPECT_THAT(refusal(config), HasSubstr("has 3 outputs, and should have two for each"));
+}
+
+// Numbers that are made for each pair of a head's values are not made for any number of them.
+TEST_F(FolderKinds, HeadsHaveABound) {
+  const std::string config =
+      tiny_llama_config(R"(,"rope_scaling":{"rope_type":"llama3","factor":8,"low_freq_factor":1,)"
+                        R"("high_freq_factor":4,"original_max_position_embeddings":8192})");
+  ASSERT_TRUE(open(config));
+  std::string large = config;
+  large.replace(large.find("\"head_dim\":32"), 13, "\"head_dim\":2147483647");
+  EXPECT_THAT(refusal(large), HasSubstr("is 2147483647, at most 65536 are allowed"));
+}
+
 TEST(Float8, EveryNumberIsWhatItStandsFor) {
   for (unsigned bits = 0; bits < 256; ++bits) {
     const float got = formats::e4m3_to_float(static_cast<std::uint8_t>(bits));

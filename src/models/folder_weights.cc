@@ -28,6 +28,12 @@ std::string unfinished_words(const ModelFolder& folder) {
   return count == 0 ? "" : fmt::format(" ({} unfinished downloads lie there)", count);
 }
 
+std::unexpected<Error> missing(const ModelFolder& folder, std::string_view name,
+                               std::size_t files) {
+  return refused(folder, fmt::format("{} is missing, one of {} files of weights{}", name, files,
+                                     unfinished_words(folder)));
+}
+
 // What the index names; without one model.safetensors, beside which Mistral's folders have the same
 // weights under their own names; without it all weights of the top folder. `indexed`: tensors that
 // the index names.
@@ -50,15 +56,17 @@ Result<std::vector<std::string>> wanted_files(const ModelFolder& folder, std::ui
     names.push_back(file.path);
   }
   // Without an index the names still tell how many there should be.
-  for (const std::string& name : std::vector(names)) {
+  for (const std::string& name : names) {
     const ModelStem stem =
         model_stem(std::string_view(name).substr(0, name.size() - kEnding.size()));
     if (stem.parts > kShardsMax) continue;
-    for (unsigned part = 1; stem.parts > 1 && part <= stem.parts; ++part)
-      names.push_back(fmt::format("{}-{:05}-of-{:05}{}", stem.name, part, stem.parts, kEnding));
+    for (unsigned part = 1; stem.parts > 1 && part <= stem.parts; ++part) {
+      const std::string sibling =
+          fmt::format("{}-{:05}-of-{:05}{}", stem.name, part, stem.parts, kEnding);
+      if (folder.find(sibling) == nullptr) return missing(folder, sibling, stem.parts);
+    }
   }
   std::ranges::sort(names);
-  names.erase(std::ranges::unique(names).begin(), names.end());
   return names;
 }
 
@@ -73,10 +81,7 @@ Result<FolderWeights> read_folder_weights(const ModelFolder& folder) {
   std::map<std::string, std::uint64_t> bytes_of_type;
   for (const std::string& name : weights.files) {
     const FolderFile* file = folder.find(name);
-    if (file == nullptr) {
-      return refused(folder, fmt::format("{} is missing, one of {} files of weights{}", name,
-                                         weights.files.size(), unfinished_words(folder)));
-    }
+    if (file == nullptr) return missing(folder, name, weights.files.size());
     for (const char* control : {".aria2", ".part"}) {
       if (folder.find(name + control) == nullptr) continue;
       return refused(folder, fmt::format("{} is a download that is not finished: {}{} lies there",

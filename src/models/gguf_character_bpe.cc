@@ -19,6 +19,7 @@ using text::kSpaceMark;
 using text::SpacePrefix;
 
 constexpr float kNoScore = -1e7F;  // below every merge's
+constexpr std::size_t kPieceBytesMax = 1024;
 
 std::string shown(std::string_view piece) {
   return fmt::format("\"{}\"", escape_controls(piece.substr(0, 60)));
@@ -55,6 +56,9 @@ std::optional<std::string> why_not_scores(const GgufTokenizer& out) {
   for (const auto& [piece, id] : ids) {
     // Text never holds the others: they are looked for before.
     if (!out.is_normal(id)) continue;
+    // All ways to cut it are looked at.
+    if (piece.size() > kPieceBytesMax)
+      return fmt::format("its token {} has {} bytes", shown(piece), piece.size());
     for (std::size_t at = utf8_next(piece).length; at < piece.size();
          at += utf8_next(piece.substr(at)).length) {
       const auto left = ids.find(piece.substr(0, at));
