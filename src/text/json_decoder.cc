@@ -75,6 +75,7 @@ Result<void> add_part(const JsonPart& part, bool whole, PieceDecoder& out) {
 }  // namespace
 
 Result<PieceDecoder> read_decoder(const std::vector<JsonPart>& parts) {
+  MINERVA_TRY(check_growth(parts));
   PieceDecoder out;
   if (parts.empty()) out.add(spaced_decoder());
   bool whole = false;

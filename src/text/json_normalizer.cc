@@ -96,6 +96,7 @@ Result<Step> read_step(const JsonPart& part) {
 }  // namespace
 
 Result<std::shared_ptr<const Normalizer>> read_normalizer(const std::vector<JsonPart>& parts) {
+  MINERVA_TRY(check_growth(parts));
   auto out = std::make_shared<Normalizer>();
   for (const JsonPart& part : parts) {
     MINERVA_ASSIGN(Step step, read_step(part));

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/utf8.h"
 #include "text/regex.h"
 #include "text/vocabulary.h"
@@ -18,6 +20,9 @@ Result<void> flatten(const json& value, std::string_view role, const char* list_
   if (!value.is_object()) return broken_tokenizer(fmt::format("{} is no object", role));
   MINERVA_ASSIGN(const std::string_view type, string_of(value, "type", "", role));
   if (type != "Sequence") {
+    if (out.size() == kPartsMax) {
+      return unsupported_tokenizer(fmt::format("a {} of more than {} parts", role, kPartsMax));
+    }
     out.push_back({role, type, &value});
     return {};
   }
@@ -98,6 +103,25 @@ Result<JsonPattern> pattern_of(const JsonPart& part) {
   MINERVA_ASSIGN(out.literal, string_of(*found, "String", "", part.where()));
   MINERVA_ASSIGN(out.regex, string_of(*found, "Regex", "", part.where()));
   return out;
+}
+
+Result<void> check_growth(const std::vector<JsonPart>& parts) {
+  std::size_t growth = 1;
+  for (const JsonPart& part : parts) {
+    if (part.type != "Replace") continue;
+    MINERVA_ASSIGN(const JsonPattern pattern, pattern_of(part));
+    MINERVA_ASSIGN(const std::string by, replacement_of(*part.value, "content", "", part.where()));
+    // An expression may find nothing before each character.
+    const std::size_t found = std::max<std::size_t>(1, pattern.literal.size());
+    growth *= pattern.regex.empty() ? std::max<std::size_t>(1, (by.size() + found - 1) / found)
+                                    : by.size() + 1;
+    if (growth > kGrowthMax) {
+      return unsupported_tokenizer(
+          fmt::format("{} after others which together make a text more than {} times as long",
+                      part.where(), kGrowthMax));
+    }
+  }
+  return {};
 }
 
 Result<FindMatches> JsonPattern::finder() const {

@@ -15,6 +15,10 @@ namespace minerva::text {
 
 // Longer texts to put in for others are refused: a short text must not become a huge one.
 inline constexpr std::size_t kReplacementBytesMax = 64;
+// Each part of a pre-tokenizer calls the next one. In use are five at most.
+inline constexpr std::size_t kPartsMax = 64;
+// So many times as long as it was may all Replace of a list together make a text.
+inline constexpr std::size_t kGrowthMax = 256;
 
 // One of "normalizer", "pre_tokenizer", "post_processor", "decoder", or of a Sequence of them.
 // Views of the document.
@@ -26,7 +30,8 @@ struct JsonPart {
   std::string where() const;  // "normalizer Replace"
 };
 
-// In order, Sequences within Sequences laid flat. Empty where there is none.
+// In order, Sequences within Sequences laid flat. Empty where there is none; Unsupported for more
+// than kPartsMax.
 Result<std::vector<JsonPart>> parts_of(const nlohmann::json& document, const char* role,
                                        const char* list_key);
 
@@ -51,6 +56,8 @@ struct JsonPattern {
   Result<FindMatches> finder() const;
 };
 Result<JsonPattern> pattern_of(const JsonPart& part);
+// Unsupported when the parts of type Replace make texts longer than kGrowthMax allows.
+Result<void> check_growth(const std::vector<JsonPart>& parts);
 
 // Errors of tokenizer.json.
 std::unexpected<Error> broken_tokenizer(std::string_view why);

@@ -172,8 +172,12 @@ Result<std::string_view> metaspace_scheme(const JsonPart& part) {
 Result<CutterAndBytes> read_pre_tokenizer(const std::vector<JsonPart>& parts, bool allows_bytes) {
   CutterAndBytes out;
   out.cutter = std::make_shared<TextCutter>();
+  bool letters = false;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (parts[i].type == "ByteLevel") {
+      // Each would write the letters of the one before as letters, twice as many.
+      if (letters) return unsupported_tokenizer("more than one pre_tokenizer ByteLevel");
+      letters = true;
       out.bytes = allows_bytes && i + 1 == parts.size();
       MINERVA_TRY(add_byte_level(parts[i], !out.bytes, *out.cutter));
       continue;

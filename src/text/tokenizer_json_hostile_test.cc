@@ -464,6 +464,38 @@ TEST(HostileTokenizerBytes, AreNoTokenizer) {
   EXPECT_NE(twice("\"normalizer\":null").find("there twice"), std::string::npos);
 }
 
+// So many that each calling the next would leave the stack, and such that each makes a text longer:
+// what loads must be able to encode and to decode.
+TEST(HostileTokenizerBytes, PartsAreBoundedInNumberAndInWhatTheyMake) {
+  const auto list_of = [](const char* key, std::size_t count, const json& part) {
+    return json{{"type", "Sequence"}, {key, std::vector<json>(count, part)}};
+  };
+  const auto said = [](const char* role, const json& parts, json document) {
+    document[role] = parts;
+    const auto made = make(document);
+    return made ? std::string() : made.error().message;
+  };
+  const json digits = {{"type", "Digits"}};
+  EXPECT_EQ(said("pre_tokenizer", list_of("pretokenizers", 64, digits), characters()), "");
+  EXPECT_THAT(said("pre_tokenizer", list_of("pretokenizers", 400'000, digits), characters()),
+              testing::HasSubstr("a pre_tokenizer of more than 64 parts"));
+  const json letters = {{"type", "ByteLevel"}};
+  EXPECT_THAT(said("pre_tokenizer", list_of("pretokenizers", 40, letters), bytes()),
+              testing::HasSubstr("more than one pre_tokenizer ByteLevel"));
+
+  json longer = {{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aaaa"}};
+  for (const auto& [role, key] :
+       {std::pair{"normalizer", "normalizers"}, {"decoder", "decoders"}}) {
+    longer["pattern"] = {{"String", "a"}};
+    EXPECT_EQ(said(role, list_of(key, 4, longer), characters()), "");
+    EXPECT_THAT(said(role, list_of(key, 40, longer), characters()),
+                testing::HasSubstr("make a text more than 256 times as long"));
+  }
+  longer["pattern"] = {{"Regex", "a*"}};
+  EXPECT_THAT(said("normalizer", list_of("normalizers", 4, longer), characters()),
+              testing::HasSubstr("make a text more than 256 times as long"));
+}
+
 TEST(HostileTokenizerBytes, DepthAndSizeAreBounded) {
   for (const char* where :
        {"{\"x\":", "{\"model\":{\"x\":", "{\"model\":{\"vocab\":", "{\"model\":{\"merges\":"}) {
