@@ -9,9 +9,8 @@ Needs PyPI torch, transformers, tokenizers and safetensors (made with torch 2.15
 the tokens (or the first one), scaled to length 1. `tiny_vectors.json` holds for each text its token
 ids, its mean as a vector of length 1, that mean's own length, and the first token's state;
 `decoder_vectors.json` of the Qwen3, whose tokenizer puts an end token behind each text, the mean, the
-first and the last state, each as a vector of length 1, and the same with keys and values rounded to
-half precision, as the engine's cache keeps them ("half_kv"). The tiny models' weights are exact in F16, so
-that they are the same wherever they are read.
+first and the last state, each as a vector of length 1. The tiny models' weights are exact in F16, so that
+they are the same wherever they are read.
 """
 import json
 import pathlib
@@ -21,7 +20,6 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from make_hf_goldens import half_kv_attention  # noqa: F401  (registers itself as "half_kv")
 from transformers import (AutoModel, BertConfig, BertModel, Qwen3Config, Qwen3Model,
                           XLMRobertaConfig, XLMRobertaModel)
 
@@ -165,10 +163,7 @@ def decoder_vectors(model, made):
     out = []
     for text in DECODER_TEXTS:
         ids = made.encode(text).ids
-        model.config._attn_implementation = "eager"
-        case = {"text": text, "ids": ids} | pooled(model, ids)
-        model.config._attn_implementation = "half_kv"
-        out.append(case | {"half_kv": pooled(model, ids)})
+        out.append({"text": text, "ids": ids} | pooled(model, ids))
     return out
 
 

@@ -1,5 +1,7 @@
 #include "engine/batcher.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "base/check.h"
@@ -102,7 +104,7 @@ bool Batcher::take_in() {
   for (auto& request : taken.requests) {
     auto first = std::make_unique<Sequence>();
     first->request = request;
-    first->kv = kv_.make_sequence();
+    first->kv = kv_.make_sequence(request->ask.embed.has_value());
     first->tokens = request->ask.prompt;
     first->tokens.insert(first->tokens.end(), request->ask.resume_prefix.begin(),
                          request->ask.resume_prefix.end());
@@ -170,6 +172,17 @@ bool Batcher::make_room(Sequence& wanted, std::size_t count, std::vector<Sequenc
     }
     const std::size_t victim = scheduler_->victim(views);
     MINERVA_CHECK(victim < holders.size());
+    if (holders.size() == 1) {
+      // Nobody will make room. A text of an embedding may need more than the one full sequence that
+      // was counted when the model was let in.
+      end_request(*wanted.request,
+                  Error{ErrorCode::OutOfMemory,
+                        fmt::format("there is no memory for the keys and values of {} tokens: "
+                                    "send a shorter text, or unload another model",
+                                    wanted.tokens.size())},
+                  false);
+      return false;
+    }
     if (holders[victim] == &wanted) return false;
     preempt(*holders[victim]);
     std::erase(chosen, holders[victim]);

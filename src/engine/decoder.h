@@ -81,6 +81,9 @@ class Decoder {
   void look_back(unsigned thread, std::size_t layer);
   void rotate_and_store(std::size_t token, std::size_t kv_head, std::size_t layer);
   void rotate_and_store_latent(std::size_t token, std::size_t layer);
+  // Puts one KV head's key and value, [head_dim], into the token's pages.
+  void store(const Token& at, std::size_t layer, std::size_t kv_head, const float* k,
+             const float* v, std::size_t head_dim);
   // What a token takes from latents becomes each head's value.
   void expand_values(unsigned thread, std::size_t layer);
   void normalize_heads(float* heads, std::size_t head_dim, std::size_t first, std::size_t count,

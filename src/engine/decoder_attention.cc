@@ -157,12 +157,22 @@ void Decoder::rotate_and_store(std::size_t token, std::size_t kv_head, std::size
   if (c.temperature_length != 0) k_.scale(q, s_->temperatures[token], group * head_dim, q);
   if (!own_kv) return;
 
-  const Token& at = s_->tokens[token];
+  store(s_->tokens[token], layer, kv_head, k, v, head_dim);
+}
+
+void Decoder::store(const Token& at, std::size_t layer, std::size_t kv_head, const float* k,
+                    const float* v, std::size_t head_dim) {
   const KvLayout& layout = kv_.layout();
-  const std::size_t pages = layout.group_of(layer);
-  std::uint16_t* page = kv_.writable_page(pages, at.kv->tables[pages][at.position / kPage]);
-  k_.store_kv(k, v, head_dim, at.position % kPage, page + layout.k_offset(layer, kv_head),
-              page + layout.v_offset(layer, kv_head));
+  const std::size_t group = layout.group_of(layer);
+  const std::size_t key = layout.k_offset(layer, kv_head);
+  const std::size_t value = layout.v_offset(layer, kv_head);
+  const std::size_t index = at.position / kPage;
+  const std::size_t slot = at.position % kPage;
+  std::uint16_t* page = kv_.writable_page(group, at.kv->tables[group][index]);
+  k_.store_kv(k, v, head_dim, slot, page + key, page + value);
+  if (!kv_.is_exact(*at.kv)) return;
+  page = kv_.writable_page(group, at.kv->tables[group + layout.groups().size()][index]);
+  k_.store_kv_rest(k, v, head_dim, slot, page + key, page + value);
 }
 
 void Decoder::attend(std::size_t token, std::size_t first_head, std::size_t head_count,
@@ -173,8 +183,12 @@ void Decoder::attend(std::size_t token, std::size_t first_head, std::size_t head
   const Token& at = s_->tokens[token];
   const std::size_t head_dim = head_dim_of(c, layer);
   const std::size_t kv_head = first_head / (c.heads / kv_heads_of(c, layer));
-  const std::size_t group = kv_.layout().group_of(layer);
+  const KvLayout& layout = kv_.layout();
+  const std::size_t group = layout.group_of(layer);
   const std::vector<PageId>& table = at.kv->tables[group];
+  const bool exact = kv_.is_exact(*at.kv);
+  const std::size_t key = layout.k_offset(layer, kv_head);
+  const std::size_t value = layout.v_offset(layer, kv_head);
   const std::size_t end = at.position + 1;
   const std::size_t window = c.layers[layer].window;
   const std::size_t first = window == 0 || end <= window ? 0 : end - window;
@@ -198,8 +212,11 @@ void Decoder::attend(std::size_t token, std::size_t first_head, std::size_t head
         pages[i] = {};
         if (index >= table.size() || table[index] == kNoPage) continue;
         const std::uint16_t* page = kv_.page(group, table[index]);
-        pages[i] = {page + kv_.layout().k_offset(layer, kv_head),
-                    page + kv_.layout().v_offset(layer, kv_head)};
+        pages[i] = {.k = page + key, .v = page + value};
+        if (!exact) continue;
+        page = kv_.page(group, at.kv->tables[group + layout.groups().size()][index]);
+        pages[i].k_rest = page + key;
+        pages[i].v_rest = page + value;
       }
       k_.attend({.q = s_->q.row(token) + head * head_dim,
                  .heads = heads,
@@ -211,7 +228,8 @@ void Decoder::attend(std::size_t token, std::size_t first_head, std::size_t head
                  .softcap = c.attention_softcap,
                  .max = max.data(),
                  .sum = sum.data(),
-                 .acc = acc});
+                 .acc = acc,
+                 .with_rest = exact});
     }
     const std::vector<float>& sinks = model_->layer(layer).sinks;
     for (std::size_t h = 0; h < heads; ++h) {

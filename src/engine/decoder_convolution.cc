@@ -1,6 +1,6 @@
 // The Decoder's short convolutions: y = c * sum over the last tokens of w * (b * x). What is added
-// up is rounded to half precision first, as the pages keep it, so that it does not matter whether a
-// token was computed in this step. Products and sums are in one order: plain C++, nothing is fused.
+// up is rounded first as the pages keep it, so that it does not matter whether a token was computed
+// in this step. Products and sums are in one order: plain C++, nothing is fused.
 #include <algorithm>
 
 #include "engine/decoder.h"
@@ -8,6 +8,16 @@
 #include "formats/half.h"
 
 namespace minerva::engine {
+namespace {
+
+// What a page gives back of x; with what rounding took, if that is kept too.
+float as_kept(float x, bool exact) {
+  const float half = formats::half_to_float(formats::float_to_half(x));
+  if (!exact) return half;
+  return half + formats::half_to_float(formats::float_to_half(x - half));
+}
+
+}  // namespace
 
 void Decoder::convolve(unsigned thread, std::size_t layer) {
   const ModelConfig& c = model_->config();
@@ -25,11 +35,9 @@ void Decoder::convolve(unsigned thread, std::size_t layer) {
     const Token& at = s_->tokens[t];
     float* b = s_->gates.row(t);
     const float* x = b + 2 * width;
-    for (std::size_t i = 0; i < width; ++i) {
-      b[i] = formats::half_to_float(formats::float_to_half(b[i] * x[i]));
-    }
-    std::uint16_t* page = kv_.writable_page(group, at.kv->tables[group][at.position / kPage]);
-    k_.store_kv(b, b + half, half, at.position % kPage, page + key, page + value);
+    const bool exact = kv_.is_exact(*at.kv);
+    for (std::size_t i = 0; i < width; ++i) b[i] = as_kept(b[i] * x[i], exact);
+    store(at, layer, 0, b, b + half, half);
   }
   pool_.barrier();  // every token's values are there
 
@@ -49,11 +57,15 @@ void Decoder::convolve(unsigned thread, std::size_t layer) {
         gated = s_->gates.row(t - back);
       } else {
         const std::size_t position = at.position - back;
-        const std::uint16_t* page = kv_.page(group, at.kv->tables[group][position / kPage]);
         const std::size_t slot = position % kPage;
-        for (std::size_t i = 0; i < half; ++i) {
-          kept[i] = formats::half_to_float(page[key + i * kPage + slot]);
-          kept[half + i] = formats::half_to_float(page[value + slot * half + i]);
+        std::ranges::fill(kept, 0.0F);
+        for (std::size_t table = group; table < at.kv->tables.size();
+             table += layout.groups().size()) {
+          const std::uint16_t* page = kv_.page(group, at.kv->tables[table][position / kPage]);
+          for (std::size_t i = 0; i < half; ++i) {
+            kept[i] += formats::half_to_float(page[key + i * kPage + slot]);
+            kept[half + i] += formats::half_to_float(page[value + slot * half + i]);
+          }
         }
       }
       for (std::size_t i = 0; i < width; ++i) out[i] += weights[i * tokens + j] * gated[i];

@@ -68,13 +68,8 @@ void Decoder::rotate_and_store_latent(std::size_t token, std::size_t layer) {
   std::copy_n(latent + l.rank, 2 * pairs, k + l.rank);
   k_.rope(k + l.rank, 1, c.head_dim, 2 * pairs, cos, sin, halves);
 
-  const Token& at = s_->tokens[token];
-  const KvLayout& layout = kv_.layout();
-  const std::size_t pages = layout.group_of(layer);
-  std::uint16_t* page = kv_.writable_page(pages, at.kv->tables[pages][at.position / kPage]);
   // The value is the key: its rotated part is added up for nothing.
-  k_.store_kv(k, k, c.head_dim, at.position % kPage, page + layout.k_offset(layer, 0),
-              page + layout.v_offset(layer, 0));
+  store(s_->tokens[token], layer, 0, k, k, c.head_dim);
 }
 
 void Decoder::expand_values(unsigned thread, std::size_t layer) {

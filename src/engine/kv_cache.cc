@@ -163,43 +163,45 @@ void KvPool::unref(std::size_t group, PageId id) {
   used_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-SequenceKv KvPool::make_sequence() const {
+SequenceKv KvPool::make_sequence(bool exact) const {
   SequenceKv kv;
-  kv.tables.resize(layout_.groups().size());
+  kv.tables.resize(layout_.groups().size() * (exact ? 2 : 1));
   return kv;
 }
 
 bool KvPool::reserve(SequenceKv& kv, std::size_t count) {
   const std::size_t wanted = pages_of(kv.length + count);
   const std::size_t partial = kv.length % kPage != 0 ? kv.length / kPage : kNoPage;
-  auto shared_tail = [&](std::size_t g) {
-    return partial != kNoPage && partial < kv.tables[g].size() &&
-           arenas_[g].references[kv.tables[g][partial]] > 1;
+  auto shared_tail = [&](std::size_t i) {
+    return partial != kNoPage && partial < kv.tables[i].size() &&
+           arenas_[group_of(i)].references[kv.tables[i][partial]] > 1;
   };
-  std::vector<std::size_t> missing(kv.tables.size());
-  for (std::size_t g = 0; g < kv.tables.size(); ++g) {
-    const std::size_t have = kv.tables[g].size();
-    missing[g] = (wanted > have ? wanted - have : 0) + (shared_tail(g) ? 1 : 0);
+  std::vector<std::size_t> missing(arenas_.size());
+  for (std::size_t i = 0; i < kv.tables.size(); ++i) {
+    const std::size_t have = kv.tables[i].size();
+    const std::size_t g = group_of(i);
+    missing[g] += (wanted > have ? wanted - have : 0) + (shared_tail(i) ? 1 : 0);
     if (arenas_[g].free.size() < missing[g]) return false;
   }
   if (may_grow_ && !may_touch(missing)) return false;
-  for (std::size_t g = 0; g < kv.tables.size(); ++g) {
-    if (shared_tail(g)) {
-      PageId& tail = kv.tables[g][partial];
+  for (std::size_t i = 0; i < kv.tables.size(); ++i) {
+    const std::size_t g = group_of(i);
+    if (shared_tail(i)) {
+      PageId& tail = kv.tables[i][partial];
       const PageId copy = allocate(g);
       std::memcpy(writable_page(g, copy), page(g, tail), layout_.groups()[g].page_bytes);
       unref(g, tail);
       tail = copy;
     }
-    while (kv.tables[g].size() < wanted) kv.tables[g].push_back(allocate(g));
+    while (kv.tables[i].size() < wanted) kv.tables[i].push_back(allocate(g));
   }
   return true;
 }
 
 SequenceKv KvPool::fork(const SequenceKv& kv) {
-  for (std::size_t g = 0; g < kv.tables.size(); ++g) {
-    for (const PageId id : kv.tables[g]) {
-      if (id != kNoPage) ++arenas_[g].references[id];
+  for (std::size_t i = 0; i < kv.tables.size(); ++i) {
+    for (const PageId id : kv.tables[i]) {
+      if (id != kNoPage) ++arenas_[group_of(i)].references[id];
     }
   }
   return kv;
@@ -208,36 +210,48 @@ SequenceKv KvPool::fork(const SequenceKv& kv) {
 void KvPool::truncate(SequenceKv& kv, std::size_t length) {
   MINERVA_CHECK(length <= kv.length);
   const std::size_t keep = pages_of(length);
-  for (std::size_t g = 0; g < kv.tables.size(); ++g) {
-    while (kv.tables[g].size() > keep) {
-      unref(g, kv.tables[g].back());
-      kv.tables[g].pop_back();
+  for (std::size_t i = 0; i < kv.tables.size(); ++i) {
+    while (kv.tables[i].size() > keep) {
+      unref(group_of(i), kv.tables[i].back());
+      kv.tables[i].pop_back();
     }
   }
   kv.length = length;
 }
 
 void KvPool::drop_out_of_sight(SequenceKv& kv) {
-  for (std::size_t g = 0; g < kv.tables.size(); ++g) {
-    const std::size_t window = layout_.groups()[g].window;
+  for (std::size_t t = 0; t < kv.tables.size(); ++t) {
+    std::vector<PageId>& table = kv.tables[t];
+    const std::size_t window = layout_.groups()[group_of(t)].window;
     // The next token sits at kv.length and sees back to kv.length - window + 1.
     if (window == 0 || kv.length + 1 <= window) continue;
     const std::size_t first_seen = (kv.length + 1 - window) / kPage;
-    for (std::size_t i = std::min(first_seen, kv.tables[g].size()); i-- > 0;) {
-      if (kv.tables[g][i] == kNoPage) break;
-      unref(g, kv.tables[g][i]);
-      kv.tables[g][i] = kNoPage;
+    for (std::size_t i = std::min(first_seen, table.size()); i-- > 0;) {
+      if (table[i] == kNoPage) break;
+      unref(group_of(t), table[i]);
+      table[i] = kNoPage;
     }
   }
 }
 
 void KvPool::release(SequenceKv& kv) { truncate(kv, 0); }
 
-bool KvPool::can_ever_hold(std::size_t positions) const {
+bool KvPool::can_ever_hold(std::size_t positions, bool exact) const {
   for (std::size_t g = 0; g < arenas_.size(); ++g) {
-    if (layout_.pages_for(g, positions) > arenas_[g].references.size()) return false;
+    const std::size_t pages = layout_.pages_for(g, positions) * (exact ? 2 : 1);
+    if (pages > arenas_[g].references.size()) return false;
   }
   return true;
+}
+
+std::size_t KvPool::longest_exact(std::size_t positions) const {
+  if (can_ever_hold(positions, true)) return positions;
+  std::size_t fits = 0;
+  while (positions - fits > 1) {
+    const std::size_t middle = fits + (positions - fits) / 2;
+    (can_ever_hold(middle, true) ? fits : positions) = middle;
+  }
+  return fits;
 }
 
 }  // namespace minerva::engine

@@ -2,6 +2,8 @@
 // a group of layers that keep the same positions: all layers that see everything form one group,
 // all layers with one sliding window another, whose pages are given back as they fall out of sight.
 // A layer that attends to another one's keys and values has no place of its own.
+// An exact sequence has each page twice: the second one holds what rounding to f16 took from the
+// first, so that what is read is all but what was computed in f32.
 // Owned and used by one thread (the batcher's); only the counters may be read from others.
 #pragma once
 
@@ -61,7 +63,9 @@ class KvLayout {
 // The pages of one sequence.
 struct SequenceKv {
   std::size_t length = 0;                   // positions written
-  std::vector<std::vector<PageId>> tables;  // [group][position / 32]; kNoPage once out of sight
+  // [group][position / 32]; kNoPage once out of sight. Behind an exact sequence's groups the tables
+  // of what rounding took, in the same order.
+  std::vector<std::vector<PageId>> tables;
 };
 
 class KvPool {
@@ -77,7 +81,8 @@ class KvPool {
   // where `may_grow` allows so many bytes more; it is asked once for several pages.
   void grow_if(std::function<bool(std::uint64_t bytes)> may_grow, std::size_t positions);
 
-  SequenceKv make_sequence() const;
+  SequenceKv make_sequence(bool exact = false) const;
+  bool is_exact(const SequenceKv& kv) const { return kv.tables.size() > layout_.groups().size(); }
   // Makes positions [kv.length, kv.length + count) writable: allocates pages, and copies a page
   // that is shared. False when there are not enough free pages; nothing has changed then.
   bool reserve(SequenceKv& kv, std::size_t count);
@@ -97,7 +102,9 @@ class KvPool {
   std::uint64_t touched_bytes() const { return touched_.load(std::memory_order_relaxed); }
   std::size_t total_pages() const { return total_; }
   // True when a sequence of this length fits into the empty pool.
-  bool can_ever_hold(std::size_t positions) const;
+  bool can_ever_hold(std::size_t positions, bool exact = false) const;
+  // The longest exact sequence, of at most `positions`, for which that is true.
+  std::size_t longest_exact(std::size_t positions) const;
   // Fills freed pages with NaN, so that a use after release shows (tests).
   void poison_freed_pages(bool on) { poison_ = on; }
 
@@ -111,6 +118,8 @@ class KvPool {
   };
   KvPool(KvLayout layout, std::vector<Arena> arenas, std::size_t total);
   bool may_touch(std::span<const std::size_t> missing);
+  // The arena of a sequence's table.
+  std::size_t group_of(std::size_t table) const { return table % layout_.groups().size(); }
   PageId allocate(std::size_t group);
   void unref(std::size_t group, PageId id);
   std::size_t values_per_page(std::size_t group) const;

@@ -138,6 +138,40 @@ TEST(KvPool, WindowsGiveBackWhatNobodySees) {
   EXPECT_EQ(pool->used_pages(), 0u);
 }
 
+TEST(KvPool, AnExactSequenceHasEachPageTwice) {
+  const auto pool = pool_for(config_with_windows({64, 0}), 1280, 2);
+  EXPECT_TRUE(pool->can_ever_hold(1280, true));
+  SequenceKv kv = pool->make_sequence(true);
+  EXPECT_TRUE(pool->is_exact(kv));
+  EXPECT_FALSE(pool->is_exact(pool->make_sequence()));
+  ASSERT_EQ(kv.tables.size(), 4U);
+  write(*pool, kv, 40);
+  EXPECT_EQ(pool->used_pages(), 8U);
+  for (std::size_t g = 0; g < 2; ++g) EXPECT_NE(kv.tables[g][0], kv.tables[g + 2][0]);
+  SequenceKv fork = pool->fork(kv);
+  write(*pool, fork, 1);
+  EXPECT_EQ(pool->used_pages(), 12U) << "a copy of each page that is written to";
+  pool->release(fork);
+  write(*pool, kv, 400);
+  pool->drop_out_of_sight(kv);
+  EXPECT_EQ(kv.tables[0][0], kNoPage);
+  EXPECT_EQ(kv.tables[2][0], kNoPage);
+  pool->release(kv);
+  EXPECT_EQ(pool->used_pages(), 0U);
+}
+
+TEST(KvPool, SaysHowLongAnExactSequenceMayBe) {
+  EXPECT_EQ(pool_for(config_with_windows({0}), 1280, 2)->longest_exact(1280), 1280U);
+  const auto pool = pool_for(config_with_windows({0}), 1280, 1);
+  EXPECT_EQ(pool->longest_exact(1280), 640U);
+  EXPECT_EQ(pool->longest_exact(100), 100U);
+  SequenceKv kv = pool->make_sequence(true);
+  EXPECT_FALSE(pool->reserve(kv, 641));
+  EXPECT_EQ(pool->used_pages(), 0U);
+  write(*pool, kv, 640);
+  EXPECT_EQ(pool->used_pages(), 40U);
+}
+
 TEST(KvPool, PoisonShowsAUseAfterRelease) {
   const auto pool = pool_for(config_with_windows({0}), 64, 1);
   pool->poison_freed_pages(true);

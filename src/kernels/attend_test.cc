@@ -2,6 +2,7 @@
 // whatever lies outside the visible positions.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -20,16 +21,25 @@ struct Cache {
     v = random_floats(positions * dim, rng);
     const std::size_t count = (positions + kPagePositions - 1) / kPagePositions;
     pages.assign(count, std::vector<std::uint16_t>(2 * kPagePositions * dim, kHalfNan));
+    rests = pages;
     for (std::size_t t = 0; t < positions; ++t) {
       std::uint16_t* page = pages[t / kPagePositions].data();
       find_kernels(Isa::Scalar)
           ->store_kv(k.data() + t * dim, v.data() + t * dim, dim, t % kPagePositions, page,
                      page + kPagePositions * dim);
+      std::uint16_t* rest = rests[t / kPagePositions].data();
+      find_kernels(Isa::Scalar)
+          ->store_kv_rest(k.data() + t * dim, v.data() + t * dim, dim, t % kPagePositions, rest,
+                          rest + kPagePositions * dim);
     }
   }
-  // The values as stored: rounded to f16.
-  double key(std::size_t t, std::size_t d) const { return half(pages[t / 32][d * 32 + t % 32]); }
-  double value(std::size_t t, std::size_t d) const {
+  // The values as stored: rounded to f16. With what that took away they are the values themselves.
+  double key(std::size_t t, std::size_t d, bool exact) const {
+    if (exact) return static_cast<double>(k[t * head_dim + d]);
+    return half(pages[t / 32][d * 32 + t % 32]);
+  }
+  double value(std::size_t t, std::size_t d, bool exact) const {
+    if (exact) return static_cast<double>(v[t * head_dim + d]);
     return half(pages[t / 32][32 * head_dim + t % 32 * head_dim + d]);
   }
   static double half(std::uint16_t bits) {
@@ -41,7 +51,7 @@ struct Cache {
 
   std::size_t head_dim;
   std::vector<float> k, v;
-  std::vector<std::vector<std::uint16_t>> pages;
+  std::vector<std::vector<std::uint16_t>> pages, rests;
 };
 
 struct State {
@@ -50,7 +60,8 @@ struct State {
 
 // Visits the ranges of [first, end) as the engine does; pages without a visible position are null.
 State run(const KernelTable& table, const Cache& cache, const std::vector<float>& q,
-          std::size_t heads, std::size_t first, std::size_t end, float softcap) {
+          std::size_t heads, std::size_t first, std::size_t end, float softcap,
+          bool exact = false) {
   State s{std::vector<float>(heads, -kInf), std::vector<float>(heads, 0),
           std::vector<float>(heads * cache.head_dim, std::nanf(""))};
   for (std::size_t range = first / 256; range * 256 < end; ++range) {
@@ -60,23 +71,28 @@ State run(const KernelTable& table, const Cache& cache, const std::vector<float>
     for (std::size_t i = 0; i < 8; ++i) {
       const std::size_t page = range * 8 + i;
       if (page * 32 + 32 <= from || page * 32 >= to) continue;
-      pages[i] = {cache.pages[page].data(), cache.pages[page].data() + 32 * cache.head_dim};
+      pages[i] = {.k = cache.pages[page].data(),
+                  .v = cache.pages[page].data() + 32 * cache.head_dim};
+      if (!exact) continue;
+      pages[i].k_rest = cache.rests[page].data();
+      pages[i].v_rest = cache.rests[page].data() + 32 * cache.head_dim;
     }
     table.attend({q.data(), heads, cache.head_dim, pages, from - range * 256, to - range * 256,
-                  0.125F, softcap, s.max.data(), s.sum.data(), s.acc.data()});
+                  0.125F, softcap, s.max.data(), s.sum.data(), s.acc.data(), exact});
   }
   return s;
 }
 
 void expect_near_double(const State& s, const Cache& cache, const std::vector<float>& q,
-                        std::size_t heads, std::size_t first, std::size_t end, double softcap) {
+                        std::size_t heads, std::size_t first, std::size_t end, double softcap,
+                        bool exact) {
   for (std::size_t h = 0; h < heads; ++h) {
     std::vector<double> p;
     double max = -std::numeric_limits<double>::infinity();
     for (std::size_t t = first; t < end; ++t) {
       double score = 0;
       for (std::size_t d = 0; d < cache.head_dim; ++d) {
-        score += static_cast<double>(q[h * cache.head_dim + d]) * cache.key(t, d);
+        score += static_cast<double>(q[h * cache.head_dim + d]) * cache.key(t, d, exact);
       }
       score *= 0.125;
       if (softcap != 0) score = softcap * std::tanh(score / softcap);
@@ -88,7 +104,7 @@ void expect_near_double(const State& s, const Cache& cache, const std::vector<fl
     ASSERT_NEAR(static_cast<double>(s.max[h]), max, 1e-5);
     for (std::size_t d = 0; d < cache.head_dim; ++d) {
       double acc = 0;
-      for (std::size_t t = first; t < end; ++t) acc += p[t - first] * cache.value(t, d);
+      for (std::size_t t = first; t < end; ++t) acc += p[t - first] * cache.value(t, d, exact);
       // Scores are sums of head_dim products of size ~1: an error of about 1e-5 in the exponent.
       ASSERT_NEAR(static_cast<double>(s.acc[h * cache.head_dim + d] / s.sum[h]), acc / sum, 3e-5);
     }
@@ -107,16 +123,18 @@ TEST(Attend, EqualsDoubleArithmeticAndEveryIsa) {
       const auto q = random_floats(heads * dim, rng);
       for (const auto& [first, end] : std::vector<std::pair<std::size_t, std::size_t>>{
                {0, 1}, {0, 33}, {0, 256}, {5, 6}, {31, 97}, {200, 300}, {40, 600}, {256, 512}}) {
-        for (const float softcap : {0.0F, 2.0F}) {
+        for (const auto& [softcap, exact] :
+             {std::pair{0.0F, false}, {2.0F, false}, {0.0F, true}, {2.0F, true}}) {
           const State expected =
-              run(*find_kernels(Isa::Scalar), cache, q, heads, first, end, softcap);
-          expect_near_double(expected, cache, q, heads, first, end, static_cast<double>(softcap));
+              run(*find_kernels(Isa::Scalar), cache, q, heads, first, end, softcap, exact);
+          expect_near_double(expected, cache, q, heads, first, end, static_cast<double>(softcap),
+                             exact);
           for (const KernelTable* table : tables_here()) {
-            const State s = run(*table, cache, q, heads, first, end, softcap);
+            const State s = run(*table, cache, q, heads, first, end, softcap, exact);
             ASSERT_TRUE(equal(s.max, expected.max) && equal(s.sum, expected.sum) &&
                         equal(s.acc, expected.acc))
                 << table->name << " heads " << heads << " dim " << dim << " [" << first << ", "
-                << end << ")";
+                << end << ") exact " << exact;
           }
         }
       }
@@ -183,6 +201,27 @@ TEST(StoreKv, RoundsHalfToEvenIntoItsSlot) {
     std::size_t untouched = 0;
     for (const std::uint16_t value : page_k) untouched += value == 0xaaaa;
     EXPECT_EQ(untouched, 31U * 32U);
+  }
+}
+
+// A value and its rest, each with eleven bits, are the value to its last bit or nearly.
+TEST(StoreKv, TheRestIsWhatRoundingTook) {
+  std::mt19937 rng(37);
+  const std::vector<float> k = random_floats(32, rng), v = random_floats(32, rng);
+  for (const KernelTable* table : tables_here()) {
+    std::vector<std::uint16_t> page(2 * 32 * 32, 0xaaaa), rest = page;
+    table->store_kv(k.data(), v.data(), 32, 9, page.data(), page.data() + 32 * 32);
+    table->store_kv_rest(k.data(), v.data(), 32, 9, rest.data(), rest.data() + 32 * 32);
+    for (std::size_t d = 0; d < 32; ++d) {
+      const auto expect = [&](std::size_t at, float whole) {
+        const auto value = static_cast<double>(whole);
+        const double unit = std::max(std::ldexp(std::abs(value), -22), std::ldexp(1, -24));
+        EXPECT_NEAR(Cache::half(page[at]) + Cache::half(rest[at]), value, unit / 2) << table->name;
+      };
+      expect(d * 32 + 9, k[d]);
+      expect(32 * 32 + 9 * 32 + d, v[d]);
+    }
+    EXPECT_EQ(std::ranges::count(rest, 0xaaaa), 2 * 31 * 32);
   }
 }
 

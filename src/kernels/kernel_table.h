@@ -23,14 +23,18 @@ enum class Isa : std::uint8_t { Scalar, Avx2, Avx512 };
 inline constexpr std::size_t kPagePositions = 32;
 inline constexpr std::size_t kRangePositions = 256;  // one absolute range of the online softmax
 
+// What rounding to f16 took from them (x - f16(x), again in f16) may be in pages of the same shape.
 struct KvPage {
   const std::uint16_t* k = nullptr;
   const std::uint16_t* v = nullptr;
+  const std::uint16_t* k_rest = nullptr;  // with AttendArgs::with_rest
+  const std::uint16_t* v_rest = nullptr;
 };
 
 // Attention of `heads` query heads (one KV head's group) of one token over one absolute range of
 // 256 positions, pages[0..8). Only positions [first, end) of the range (0 <= first < end <= 256)
 // are visible; pages that hold none of them may be null.
+//   k[d][t] = k page, or k page + k_rest page (one addition in f32); v likewise
 //   s[t] = softcap(scale * sum over d ascending, by fma, of q[d]*k[d][t])
 //   range_max = max s;  p[t] = exp(s[t] - range_max)
 //   range_sum: 16 lanes (lane = t % 16, t ascending), then the fixed tree of docs/numerics.md
@@ -52,6 +56,7 @@ struct AttendArgs {
   float* max = nullptr;  // [heads]
   float* sum = nullptr;  // [heads]
   float* acc = nullptr;  // [heads][head_dim]
+  bool with_rest = false;
 };
 
 struct KernelTable {
@@ -120,6 +125,9 @@ struct KernelTable {
   // rounded half to even.
   void (*store_kv)(const float* k, const float* v, std::size_t head_dim, std::size_t slot,
                    std::uint16_t* page_k, std::uint16_t* page_v) noexcept = nullptr;
+  // The same for what that rounding takes away.
+  void (*store_kv_rest)(const float* k, const float* v, std::size_t head_dim, std::size_t slot,
+                        std::uint16_t* rest_k, std::uint16_t* rest_v) noexcept = nullptr;
   void (*attend)(const AttendArgs& args) noexcept = nullptr;
   // out = acc / sum, elementwise.
   void (*divide)(const float* acc, float sum, std::size_t n, float* out) noexcept = nullptr;

@@ -181,6 +181,9 @@ Result<std::shared_ptr<NativeBackend::Loaded>> NativeBackend::load_decoder(
                  engine::KvPool::create(std::move(layout),
                                         std::min(kv_free, kFullSequencesMax * one), next->context));
 
+  // An embedding's text takes two pages where an answer takes one.
+  next->text_limit = std::min(next->text_limit, next->kv->longest_exact(next->context));
+
   // One full sequence was counted when the model was let in; more than that only where there is
   // room.
   next->kv->grow_if(memory_allows, next->context);

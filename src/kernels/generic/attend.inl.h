@@ -1,19 +1,42 @@
 // Attention of one token over one range of 256 positions (kernel_table.h says the order).
 
-inline void store_kv(const float* k, const float* v, std::size_t head_dim, std::size_t slot,
-                     std::uint16_t* page_k, std::uint16_t* page_v) noexcept {
+template <bool rest>
+inline void store_slot(const float* k, const float* v, std::size_t head_dim, std::size_t slot,
+                       std::uint16_t* page_k, std::uint16_t* page_v) {
+  const auto put = [](std::uint16_t* to, const float* from) __attribute__((always_inline)) {
+    const V16 value = load(from);
+    store_half(to, value);
+    if constexpr (rest) store_half(to, sub(value, load_half(to)));
+  };
   for (std::size_t d = 0; d < head_dim; d += 16) {
     std::uint16_t column[16];
-    store_half(column, load(k + d));
+    put(column, k + d);
     for (std::size_t i = 0; i < 16; ++i) page_k[(d + i) * kPagePositions + slot] = column[i];
-    store_half(page_v + slot * head_dim + d, load(v + d));
+    put(page_v + slot * head_dim + d, v + d);
   }
+}
+
+inline void store_kv(const float* k, const float* v, std::size_t head_dim, std::size_t slot,
+                     std::uint16_t* page_k, std::uint16_t* page_v) noexcept {
+  store_slot<false>(k, v, head_dim, slot, page_k, page_v);
+}
+
+inline void store_kv_rest(const float* k, const float* v, std::size_t head_dim, std::size_t slot,
+                          std::uint16_t* rest_k, std::uint16_t* rest_v) noexcept {
+  store_slot<true>(k, v, head_dim, slot, rest_k, rest_v);
+}
+
+// Sixteen keys or values from `at` of a page on.
+template <bool rest>
+inline V16 load_kv(const std::uint16_t* page, const std::uint16_t* rest_page, std::size_t at) {
+  if constexpr (rest) return add(load_half(page + at), load_half(rest_page + at));
+  return load_half(page + at);
 }
 
 inline constexpr std::size_t kRangePages = kRangePositions / kPagePositions;
 
 // Scores of `heads` heads, one page at a time, then p[t] = exp(s[t] - max) in place.
-template <int heads>
+template <int heads, bool rest>
 inline void range_scores(const AttendArgs& args, std::size_t head,
                          float (&p)[heads][kRangePositions], float (&range_max)[heads],
                          float (&range_sum)[heads]) {
@@ -25,14 +48,15 @@ inline void range_scores(const AttendArgs& args, std::size_t head,
                     __attribute__((always_inline)) { largest[h] = splat(-__builtin_inff()); });
   for (std::size_t page = page_begin; page < page_end; ++page) {
     const std::uint16_t* k = args.pages[page].k;
+    const std::uint16_t* k_rest = args.pages[page].k_rest;
     V16 acc[heads][2];
     unroll<heads>([&](auto h) __attribute__((always_inline)) {
       acc[h][0] = splat(0.0f);
       acc[h][1] = splat(0.0f);
     });
     for (std::size_t d = 0; d < args.head_dim; ++d) {
-      const V16 k0 = load_half(k + d * kPagePositions);
-      const V16 k1 = load_half(k + d * kPagePositions + 16);
+      const V16 k0 = load_kv<rest>(k, k_rest, d * kPagePositions);
+      const V16 k1 = load_kv<rest>(k, k_rest, d * kPagePositions + 16);
       unroll<heads>([&](auto h) __attribute__((always_inline)) {
         const V16 value = splat(q[h.value * args.head_dim + d]);
         acc[h][0] = fma(value, k0, acc[h][0]);
@@ -66,7 +90,7 @@ inline void range_scores(const AttendArgs& args, std::size_t head,
 }
 
 // acc of `vectors` x 16 dimensions from `d` on, merged into the running state.
-template <int heads, int vectors>
+template <int heads, int vectors, bool rest>
 inline void range_values(const AttendArgs& args, std::size_t head, std::size_t d,
                          const float (&p)[heads][kRangePositions], const float (&keep)[heads],
                          const float (&take)[heads], const bool (&replace)[heads]) {
@@ -79,10 +103,10 @@ inline void range_values(const AttendArgs& args, std::size_t head, std::size_t d
     const std::size_t first = args.first > begin ? args.first : begin;
     const std::size_t end = args.end < begin + kPagePositions ? args.end : begin + kPagePositions;
     for (std::size_t t = first; t < end; ++t) {
-      const std::uint16_t* row = args.pages[page].v + (t - begin) * args.head_dim + d;
+      const std::size_t row = (t - begin) * args.head_dim + d;
       V16 values[vectors];
       unroll<vectors>([&](auto v) __attribute__((always_inline)) {
-        values[v] = load_half(row + 16 * v.value);
+        values[v] = load_kv<rest>(args.pages[page].v, args.pages[page].v_rest, row + 16 * v.value);
       });
       unroll<heads>([&](auto h) __attribute__((always_inline)) {
         const V16 weight = splat(p[h][t]);
@@ -105,12 +129,12 @@ inline void range_values(const AttendArgs& args, std::size_t head, std::size_t d
   });
 }
 
-template <int heads>
+template <int heads, bool rest>
 inline void attend_heads(const AttendArgs& args, std::size_t head) {
   float p[heads][kRangePositions];
   float range_max[heads];
   float range_sum[heads];
-  range_scores<heads>(args, head, p, range_max, range_sum);
+  range_scores<heads, rest>(args, head, p, range_max, range_sum);
   float keep[heads];
   float take[heads];
   bool replace[heads];
@@ -135,24 +159,29 @@ inline void attend_heads(const AttendArgs& args, std::size_t head) {
   }
   std::size_t d = 0;
   for (; d + 64 <= args.head_dim; d += 64) {
-    range_values<heads, 4>(args, head, d, p, keep, take, replace);
+    range_values<heads, 4, rest>(args, head, d, p, keep, take, replace);
   }
   for (; d < args.head_dim; d += 16) {
-    range_values<heads, 1>(args, head, d, p, keep, take, replace);
+    range_values<heads, 1, rest>(args, head, d, p, keep, take, replace);
+  }
+}
+
+template <bool rest>
+inline void attend_all(const AttendArgs& args) {
+  std::size_t head = 0;
+  for (; head + 4 <= args.heads; head += 4) attend_heads<4, rest>(args, head);
+  switch (args.heads - head) {
+    case 3:
+      return attend_heads<3, rest>(args, head);
+    case 2:
+      return attend_heads<2, rest>(args, head);
+    case 1:
+      return attend_heads<1, rest>(args, head);
+    default:
+      return;
   }
 }
 
 inline void attend(const AttendArgs& args) noexcept {
-  std::size_t head = 0;
-  for (; head + 4 <= args.heads; head += 4) attend_heads<4>(args, head);
-  switch (args.heads - head) {
-    case 3:
-      return attend_heads<3>(args, head);
-    case 2:
-      return attend_heads<2>(args, head);
-    case 1:
-      return attend_heads<1>(args, head);
-    default:
-      return;
-  }
+  args.with_rest ? attend_all<true>(args) : attend_all<false>(args);
 }

@@ -19,6 +19,7 @@ consteval KernelTable make_table(Isa isa, std::string_view name) {
   table.clamped_swiglu = clamped_swiglu;
   table.rope = rope;
   table.store_kv = store_kv;
+  table.store_kv_rest = store_kv_rest;
   table.attend = attend;
   table.divide = divide_vector;
   table.argmax = argmax;
