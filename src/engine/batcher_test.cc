@@ -11,6 +11,7 @@
 #include <random>
 
 #include "formats/gguf.h"
+#include "support/tiny_arch.h"
 #include "support/tiny_model.h"
 
 namespace minerva::engine {
@@ -112,7 +113,8 @@ class RandomScheduler final : public Scheduler {
 
 struct RigOptions {
   test::TinyModel model = {.type = formats::DType::Q8_0, .layers = 2};
-  std::string path;  // a file in place of `model`
+  std::string path;   // a file in place of `model`
+  std::string named;  // or a model of tiny_arch.h
   unsigned threads = 1;
   std::size_t context = 256;
   std::size_t pool_contexts = 8;  // full contexts that the pool holds
@@ -124,9 +126,12 @@ struct RigOptions {
 class Bench {
  public:
   explicit Bench(RigOptions setup = {}) : pool_(setup.threads) {
-    auto file = setup.path.empty()
-                    ? formats::GgufFile::parse(test::tiny_model(setup.model).bytes()).value()
-                    : formats::GgufFile::open(setup.path).value();
+    const auto made = [&] {
+      return setup.named.empty() ? test::tiny_model(setup.model)
+                                 : test::tiny_arch(setup.named, formats::DType::Q8_0);
+    };
+    auto file = setup.path.empty() ? formats::GgufFile::parse(made().bytes()).value()
+                                   : formats::GgufFile::open(setup.path).value();
     auto model = Model::load(file, Numerics::Exact, pool_).value();
     KvLayout layout(model->config());
     const auto bytes = layout.bytes_for(setup.context) * setup.pool_contexts;
@@ -136,7 +141,7 @@ class Bench {
         std::make_unique<Decoder>(model, *kv_, pool_, kernels::best_kernels(), Decoder::Limits{});
     Batcher::Options options;
     options.context = setup.context;
-    options.vocabulary = test::kTinyVocabulary;
+    options.vocabulary = std::min(test::kTinyVocabulary, model->config().vocabulary);
     options.waiting_max = setup.waiting_max;
     options.paused_max = setup.paused_max;
     options.end_of_generation = {test::kTinyEnd};
@@ -298,40 +303,83 @@ TEST(Batcher, AnswersSurviveRandomSchedules) {
   }
 }
 
+class Vectors : public ::testing::TestWithParam<std::string> {};
+
+// Keys and values of their own, latents, and convolutions.
+INSTANTIATE_TEST_SUITE_P(Models, Vectors, ::testing::Values("llama", "deepseek2", "lfm2"),
+                         [](const auto& info) { return info.param; });
+
 // Of a text alone, and beside others in random chunks with its pages taken away again and again.
-TEST(Batcher, VectorsSurviveRandomSchedules) {
+TEST_P(Vectors, SurviveRandomSchedules) {
+  const auto setup_of = [] {
+    RigOptions setup;
+    if (GetParam() == "lfm2") setup.named = "lfm2";
+    if (GetParam() == "deepseek2") {
+      setup.model.architecture = "deepseek2";
+      setup.model.experts = 4;
+      setup.model.query_rank = 32;
+    }
+    return setup;
+  };
   const auto ask = [](Pooling pooling, unsigned i) {
     BatchRequest r = request(20 + 13 * i, i);
+    for (TokenId& id : r.prompt) id %= 80;  // all of these models have so many
     r.embed = pooling;
     return r;
   };
   constexpr Pooling kAll[] = {Pooling::Mean, Pooling::Cls, Pooling::Last};
   std::vector<std::vector<float>> expected;
   for (unsigned i = 0; i < 12; ++i) {
-    Bench bench;
+    Bench bench(setup_of());
     const auto sink = bench.submit(ask(kAll[i % 3], i));
     EXPECT_EQ(sink->wait(), Collector::End::Finished);
     ASSERT_EQ(sink->vectors.size(), 1U);
     expected.push_back(sink->vectors[0]);
   }
+  const auto ask_for_text = [] {
+    BatchRequest r = request(20, 0);
+    for (TokenId& id : r.prompt) id %= 80;
+    return r;
+  };
+  Bench quiet(setup_of());
+  const auto without = quiet.submit(ask_for_text());
+  EXPECT_EQ(without->wait(), Collector::End::Finished);
   for (unsigned round = 0; round < 4; ++round) {
-    RigOptions setup;
+    RigOptions setup = setup_of();
     setup.pool_contexts = 2;
     setup.threads = 1 + round % 3;
     setup.scheduler = std::make_unique<RandomScheduler>(round);
     Bench bench(std::move(setup));
     std::vector<std::shared_ptr<Collector>> sinks;
     for (unsigned i = 0; i < 12; ++i) sinks.push_back(bench.submit(ask(kAll[i % 3], i)));
-    const auto answer = bench.submit(request(20, 0));
+    const auto answer = bench.submit(ask_for_text());
     for (unsigned i = 0; i < 12; ++i) {
       EXPECT_EQ(sinks[i]->wait(), Collector::End::Finished);
       ASSERT_EQ(sinks[i]->vectors.size(), 1U);
       EXPECT_EQ(sinks[i]->vectors[0], expected[i]) << "round " << round << ", text " << i;
     }
     EXPECT_EQ(answer->wait(), Collector::End::Finished);
-    EXPECT_EQ(answer->choices.at(0), alone(20, 0));
+    EXPECT_EQ(answer->choices.at(0), without->choices.at(0));
     bench.expect_no_pages_left();
   }
+}
+
+// Its keys and values take twice the room of an answer's.
+TEST(Batcher, ATextThatThePoolCannotHoldFails) {
+  RigOptions setup;
+  setup.pool_contexts = 1;
+  Bench bench(std::move(setup));
+  for (const std::size_t tokens : {128U, 129U}) {
+    BatchRequest ask = request(tokens, 1);
+    ask.embed = Pooling::Last;
+    const auto sink = bench.submit(std::move(ask));
+    EXPECT_EQ(sink->wait(), tokens == 128 ? Collector::End::Finished : Collector::End::Failed);
+    EXPECT_EQ(sink->vectors.size(), tokens == 128 ? 1U : 0U);
+    if (tokens > 128) {
+      EXPECT_EQ(sink->error.code, ErrorCode::OutOfMemory);
+    }
+  }
+  bench.expect_no_pages_left();
 }
 
 TEST(Batcher, ChoicesShareThePromptAndDiffer) {

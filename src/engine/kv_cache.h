@@ -62,7 +62,7 @@ class KvLayout {
 
 // The pages of one sequence.
 struct SequenceKv {
-  std::size_t length = 0;                   // positions written
+  std::size_t length = 0;  // positions written
   // [group][position / 32]; kNoPage once out of sight. Behind an exact sequence's groups the tables
   // of what rounding took, in the same order.
   std::vector<std::vector<PageId>> tables;
