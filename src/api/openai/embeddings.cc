@@ -179,6 +179,10 @@ class EmbeddingsEncoder final : public AnswerEncoder {
     if (delta.input >= vectors_.size()) return;
     std::string& out = vectors_[delta.input];
     out.clear();
+    if (!std::ranges::all_of(delta.values, [](float value) { return std::isfinite(value); })) {
+      failure_ = Error{ErrorCode::Internal, "a vector has a value that is not finite"};
+      return;
+    }
     if (base64_) {
       // Little-endian floats, whatever the machine.
       std::string bytes;
@@ -194,10 +198,6 @@ class EmbeddingsEncoder final : public AnswerEncoder {
     }
     out.push_back('[');
     for (const float value : delta.values) {
-      if (!std::isfinite(value)) {
-        failure_ = Error{ErrorCode::Internal, "a vector is not finite, which JSON cannot say"};
-        return;
-      }
       // The shortest digits that give the same float back.
       fmt::format_to(std::back_inserter(out), "{}{}", out.size() > 1 ? "," : "", value);
     }

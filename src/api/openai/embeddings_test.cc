@@ -145,9 +145,11 @@ TEST(Embeddings, WhatIsMissingOrNotFiniteIsAnError) {
   ASSERT_TRUE(two.encoder->failure());
   EXPECT_THAT(two.encoder->failure()->message, HasSubstr("input 1"));
 
-  const EmbeddingsCall odd = parsed(R"({"input":"a"})");
-  answered(odd, {{NAN}});
-  EXPECT_TRUE(odd.encoder->failure());
+  for (const char* body : {R"({"input":"a"})", R"({"input":"a","encoding_format":"base64"})"}) {
+    const EmbeddingsCall odd = parsed(body);
+    answered(odd, {{1, NAN}});
+    EXPECT_TRUE(odd.encoder->failure()) << body;
+  }
 
   const EmbeddingsCall failed = parsed(R"({"input":"a"})");
   serve::EndDelta end;
