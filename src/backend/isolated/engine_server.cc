@@ -6,6 +6,8 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <csignal>
 #include <mutex>
 #include <optional>
@@ -20,6 +22,10 @@ namespace minerva::backend {
 
 using boost::asio::local::stream_protocol;
 
+namespace {
+constexpr auto kAcceptRetry = std::chrono::milliseconds(100);
+}  // namespace
+
 struct EngineServer::State {
   State(EngineServerOptions settings, InferenceBackend& engine)
       : options(std::move(settings)),
@@ -27,6 +33,7 @@ struct EngineServer::State {
         host{engine, options.body_bytes_max, [this] { return health(); }} {}
 
   void accept();
+  void accept_later();
   std::pair<unsigned, std::string> health();
 
   const EngineServerOptions options;
@@ -35,6 +42,7 @@ struct EngineServer::State {
   boost::asio::io_context io{1};
   stream_protocol::acceptor acceptor{io};
   boost::asio::signal_set signals{io};
+  boost::asio::steady_timer pause{io};
   std::atomic<std::size_t> sessions = 0;
   std::atomic<std::uint64_t> done = 0;
   std::atomic<std::uint64_t> total = 0;
@@ -45,23 +53,32 @@ struct EngineServer::State {
 void EngineServer::State::accept() {
   acceptor.async_accept([this](const auto& error, stream_protocol::socket socket) {
     if (!acceptor.is_open()) return;
-    if (!error) {
-      const auto peer = process::check_same_user(socket.native_handle());
-      if (!peer) {
-        log_warning("a connection was refused: {}", peer.error().message);
-      } else if (sessions.load() >= options.connections_max) {
-        log_warning("a connection was refused: {} are open already", sessions.load());
-      } else {
-        ++sessions;
-        std::shared_ptr<EngineSession> session(new EngineSession(io, std::move(socket), host),
-                                               [this](EngineSession* ended) {
-                                                 delete ended;
-                                                 --sessions;
-                                               });
-        session->start();
-      }
+    if (error) {
+      // Mostly "too many open files": it passes when others close theirs.
+      log_warning("cannot accept a connection: {}", error.message());
+      return accept_later();
+    }
+    if (const auto peer = process::check_same_user(socket.native_handle()); !peer) {
+      log_warning("a connection was refused: {}", peer.error().message);
+    } else if (sessions.load() >= options.connections_max) {
+      log_warning("a connection was refused: {} are open already", sessions.load());
+    } else {
+      ++sessions;
+      std::shared_ptr<EngineSession> session(new EngineSession(io, std::move(socket), host),
+                                             [this](EngineSession* ended) {
+                                               delete ended;
+                                               --sessions;
+                                             });
+      session->start();
     }
     accept();
+  });
+}
+
+void EngineServer::State::accept_later() {
+  pause.expires_after(kAcceptRetry);
+  pause.async_wait([this](const auto& error) {
+    if (!error) accept();
   });
 }
 

@@ -30,7 +30,8 @@ struct EngineServerOptions {
 // members by any.
 class EngineServer {
  public:
-  // Listens at once, so that whoever started us can watch the loading. The backend outlives it.
+  // Listens at once, so that whoever started us can watch the loading. The backend outlives run(),
+  // and nothing it runs outlives the server: end it, or destroy it, first.
   static Result<std::unique_ptr<EngineServer>> listen(EngineServerOptions options,
                                                       InferenceBackend& backend);
   ~EngineServer();

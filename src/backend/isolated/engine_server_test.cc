@@ -57,6 +57,7 @@ class EngineServerTest : public ::testing::Test {
   ~EngineServerTest() override {
     if (server_) server_->stop();
     if (thread_.joinable()) thread_.join();
+    backend_.reset();  // its thread tells the server of every end
     server_.reset();
   }
   std::string socket() const { return (folder_.path() / "engine").string(); }
