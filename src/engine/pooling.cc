@@ -61,6 +61,10 @@ Result<std::size_t> read_text_limit(const formats::GgufFile& file, std::string_v
   return static_cast<std::size_t>(std::min<std::uint64_t>(tokens, context));
 }
 
+Result<bool> read_makes_text(const formats::GgufFile& file, std::string_view architecture) {
+  return file.get_bool_or(fmt::format("{}.makes_text", architecture), true);
+}
+
 void Pooler::add(std::size_t position, std::span<const float> state) {
   MINERVA_DCHECK(position <= next_ && state.size() == sums_.size());
   if (position < next_) return;

@@ -34,6 +34,10 @@ Result<bool> read_normalize(const formats::GgufFile& file, std::string_view arch
 Result<std::size_t> read_text_limit(const formats::GgufFile& file, std::string_view architecture,
                                     std::size_t context);
 
+// `<architecture>.makes_text`, which only Minerva writes: false where a model was saved without the
+// matrix that makes tokens.
+Result<bool> read_makes_text(const formats::GgufFile& file, std::string_view architecture);
+
 // The vector of one text whose hidden states come a few at a time, some of them more than once (a
 // sequence that gave its pages away computes them again). A mean is summed in doubles in the order
 // of the positions, so the pieces they come in change no bit.

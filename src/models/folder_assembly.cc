@@ -58,6 +58,8 @@ bool is_part_of_quantized(const FolderTensors& tensors, std::string_view name) {
   return false;
 }
 
+constexpr std::string_view kTied = "tie_word_embeddings";
+
 // The eyes and ears of a model whose text part is run: requests with images go to other engines.
 bool is_of_other_senses(const ConfigReader& config, std::string_view name) {
   constexpr std::string_view kModel = "model.";
@@ -89,9 +91,14 @@ bool is_vector(std::string_view name) { return name.ends_with(".bias"); }
 }  // namespace
 
 Result<formats::GgufParts> FolderAssembly::run() {
-  MINERVA_ASSIGN(const bool whole_tied, whole_.flag_or("tie_word_embeddings", false));
-  MINERVA_ASSIGN(tied_, written_.config.flag_or("tie_word_embeddings", whole_tied));
+  MINERVA_ASSIGN(const bool whole_tied, whole_.flag_or(kTied, false));
+  MINERVA_ASSIGN(tied_, written_.config.flag_or(kTied, whole_tied));
   for (const auto& [name, tensor] : tensors_.all()) MINERVA_TRY(place(name));
+  const bool said = written_.config.has(kTied) || whole_.has(kTied);
+  const bool always_tied = std::ranges::any_of(family_.rules, [](const TensorRule& rule) {
+    return rule.from == "lm_head" && rule.change == Change::Skip;
+  });
+  lacks_output_ = said && !tied_ && !always_tied && !targets_.contains("output.weight");
   for (auto& [name, target] : targets_) MINERVA_TRY(make(name, std::move(target)));
   for (const auto& [name, values] : written_.tensors) {
     add_floats({name, DType::F32, 1, {values.size(), 1, 1, 1}, {}, nullptr}, values);

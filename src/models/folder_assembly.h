@@ -24,6 +24,9 @@ class FolderAssembly {
 
   // Tensors, rows and memory; the rest is the caller's.
   Result<formats::GgufParts> run();
+  // After run(): the folder says that its output is not its embedding, and has no other. Such are
+  // models for embeddings, which were saved without it.
+  bool lacks_output() const { return lacks_output_; }
 
  private:
   struct Target {
@@ -47,6 +50,7 @@ class FolderAssembly {
   const FolderTensors& tensors_;
   ConfigReader whole_;
   bool tied_ = false;
+  bool lacks_output_ = false;
   std::map<std::string, Target> targets_;
   formats::GgufParts parts_;
 };

@@ -106,6 +106,7 @@ Result<std::shared_ptr<const formats::GgufFile>> open_model_folder(const std::st
   FolderAssembly assembly(*family, writer, tensors, writer.whole);
   auto parts = assembly.run();
   if (!parts) return fail(std::move(parts).error().in(folder.path()));
+  if (assembly.lacks_output()) writer.flag("makes_text", false);
   parts->path = folder.path();
   parts->metadata = metadata.file();
   parts->mappings = tensors.take_mappings();

@@ -89,6 +89,21 @@ class EmbedTest(ProgramTest):
         self.assertIn("has 41 tokens, and the model takes 40 at most", self.failure(
             self.home().run("embed", DATA / "xlmr", "cat " * 38 + "cat")))
 
+    def assert_makes_no_text_without_output(self, tied, cases):
+        folder = self.home().models / "untied"
+        shutil.copytree(tied, folder)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": False}))
+        self.check_vectors(folder, cases, "cls")
+        home = self.home()
+        converted = home.models / "untied.gguf"
+        self.assertEqual(home.run("convert", folder, converted).returncode, 0)
+        for path in (folder, converted):
+            for isolation in ("none", "process"):
+                answer = home.run("run", "--isolation", isolation, path, stdin="x")
+                self.assertIn("makes only embeddings", self.failure(answer))
+        self.assertEqual(home.run("run", tied, "--max-tokens", "4", stdin="x").returncode, 0)
+
     def test_a_decoders_folder_pools_as_it_says(self):
         cases = json.loads((DATA / "decoder_vectors.json").read_text())
         folder = self.home().models / "decoder"
@@ -97,6 +112,7 @@ class EmbedTest(ProgramTest):
             (folder / "1_Pooling" / "config.json").write_text(
                 json.dumps({f"pooling_mode_{mode}": True}))
             self.check_vectors(folder, cases, pooling)
+        self.assert_makes_no_text_without_output(folder, cases)
         home = self.home()
         # Its end token counts, and sentence_bert_config.json has the limit.
         shown = home.run("embed", folder, "a" * 400)

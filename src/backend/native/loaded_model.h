@@ -30,6 +30,7 @@ struct NativeBackend::Loaded {
   // How it makes vectors, or why it does not, and the tokens of the longest text.
   Result<DecoderEmbeddings::Vectors> vectors = DecoderEmbeddings::Vectors{};
   std::size_t text_limit = 0;
+  bool makes_text = false;
   std::unique_ptr<engine::Batcher> batcher;
 
   // --- an encoder ---

@@ -170,6 +170,8 @@ Result<std::shared_ptr<NativeBackend::Loaded>> NativeBackend::load_decoder(
   MINERVA_TRY(check_vocabulary(*next->tokenizer, config.vocabulary));
   next->vectors = decoder_vectors(*file, config.architecture);
 
+  MINERVA_ASSIGN(next->makes_text, engine::read_makes_text(*file, config.architecture));
+
   const std::uint64_t kv_free = free_bytes_for_kv(options_);
   MINERVA_ASSIGN(next->context,
                  choose_context(config, context_size, options_.context_default, kv_free));
@@ -273,7 +275,7 @@ Result<void> NativeBackend::generate(GenerateRequest request,
                                      std::shared_ptr<GenerationStream> stream) {
   const auto now = loaded();
   if (now == nullptr) return fail(ErrorCode::Unavailable, "no model is loaded");
-  if (now->encodes()) {
+  if (!now->makes_text) {
     return fail(ErrorCode::Unsupported, "this model makes embeddings and no text", "model");
   }
   if (request.n == 0 || request.n > kChoicesMax) {
@@ -370,7 +372,7 @@ Activity NativeBackend::activity() const {
 
 Capabilities NativeBackend::capabilities() const {
   const auto now = loaded();
-  Capabilities c = native_capabilities(now != nullptr && now->encodes());
+  Capabilities c = native_capabilities(now != nullptr && !now->makes_text);
   // As the file says it, once it was read.
   if (now != nullptr && !now->encodes() && !now->vectors) c.embeddings = Support::No;
   const std::lock_guard lock(mutex_);
@@ -378,14 +380,14 @@ Capabilities NativeBackend::capabilities() const {
   return c;
 }
 
-Capabilities native_capabilities(bool encoder) {
+Capabilities native_capabilities(bool only_vectors) {
   Capabilities c;
   c.token_prompts = Support::Yes;
   c.text_prompts = Support::Yes;
   c.load_invariant = Support::Yes;
   c.embeddings = Support::Yes;
   c.tokenize = Support::Yes;
-  if (encoder) {
+  if (only_vectors) {
     c.generation = Support::No;
     return c;
   }

@@ -102,7 +102,7 @@ class NativeBackend final : public InferenceBackend {
 };
 
 // Of a model that is an encoder, or of any other.
-Capabilities native_capabilities(bool encoder);
+Capabilities native_capabilities(bool only_vectors);
 
 // By the options' way, or as a GGUF file.
 Result<std::shared_ptr<const formats::GgufFile>> open_weights(const NativeOptions& options,
