@@ -114,11 +114,20 @@ TEST(JsonGuard, HoldsItsLimits) {
   EXPECT_FALSE(parse_json(objects));
 
   std::string keys = "{";
-  for (int i = 0; i < 10'000; ++i) keys += fmt::format("\"{}\":0,", i);
-  EXPECT_TRUE(check_json(keys + "\"last\":0}", {.keys_max = 10'001}));
-  const auto too_many = check_json(keys + "\"last\":0}");
-  ASSERT_FALSE(too_many);
-  EXPECT_EQ(too_many.error().code, ErrorCode::TooLarge);
+  for (int i = 0; i < 9'999; ++i) keys += fmt::format("\"{}\":0,", i);
+  keys += "\"last\":0}";
+  EXPECT_TRUE(check_json(keys));
+  EXPECT_TRUE(check_json("[" + keys + "," + keys + "]", {.keys_max = 20'000}));
+  for (const std::string& more : {"[" + keys + ",{\"a\":0}]", "[" + keys + "," + keys + "]"}) {
+    const auto too_many = check_json(more);
+    ASSERT_FALSE(too_many);
+    EXPECT_EQ(too_many.error().code, ErrorCode::TooLarge);
+  }
+  // One object is searched for each of its keys, so it has a bound of its own.
+  keys.replace(keys.size() - 1, 1, ",\"more\":0}");
+  const auto wide = check_json(keys, {.keys_max = 1'000'000});
+  ASSERT_FALSE(wide);
+  EXPECT_EQ(wide.error().code, ErrorCode::TooLarge);
 
   EXPECT_TRUE(check_json("[1,2]", {.values_max = 3}));
   EXPECT_FALSE(check_json("[1,2,3]", {.values_max = 3}));

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr std::size_t kPathBytesMax = 200;
+// In one object, whatever the text may have: the value looks for each key among those before it.
+constexpr std::size_t kObjectKeysMax = 10'000;
 
 // True when the number is too large for a double. from_chars says out of range for numbers that are
 // too small as well; those are 0 for every reader, so only the decimal exponent's sign matters.
@@ -155,6 +157,10 @@ Result<void> JsonScanner::keep_key(std::string_view raw, std::size_t at) {
     name = decoded_keys_.back();
   }
   Frame& frame = stack_.back();
+  if (frame.keys.size() >= kObjectKeysMax) {
+    return refuse(at, fmt::format("more than {} keys in one object", kObjectKeysMax),
+                  ErrorCode::TooLarge);
+  }
   frame.key = name;
   if (!frame.keys.insert(name).second)
     return refuse(at, "this key stands here for the second time");
