@@ -36,11 +36,10 @@ RemoteBackend::RemoteBackend(std::shared_ptr<const RemoteOptions> options,
       name_("remote:" + options_->name),
       clock_(clock),
       pool_(std::make_shared<RemotePool>(names_of(addresses))) {
-  const auto wire = std::make_shared<RemoteWire>(name_, options_->mode);
   for (UpstreamAddress& address : addresses) {
     address.ca_file = options_->ca_file;
     ChildBackendOptions child;
-    child.wire = wire;
+    child.wire = std::make_shared<RemoteWire>(name_, options_->mode);  // it learns of its server
     child.plan = [remote = options_, address](const ModelSpec& spec,
                                               std::size_t) -> Result<LaunchPlan> {
       LaunchPlan plan;

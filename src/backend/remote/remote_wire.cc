@@ -25,17 +25,19 @@ std::unexpected<Error> unable(std::string_view field, std::string_view why) {
               std::string(field));
 }
 
-Result<void> put_more(const SamplingParams& p, bool knows_more, Json& body) {
-  const auto put = [&](const char* field, bool asked, auto value) -> Result<void> {
-    if (!asked) return {};
-    if (!knows_more) return unable(field, "OpenAI's API does not have it");
-    body[field] = value;
-    return {};
-  };
-  MINERVA_TRY(put("top_k", p.top_k > 0, p.top_k));
-  MINERVA_TRY(put("min_p", p.min_p != 0.0F, static_cast<double>(p.min_p)));
-  MINERVA_TRY(put("repetition_penalty", p.repetition_penalty != 1.0F,
-                  static_cast<double>(p.repetition_penalty)));
+template <class Value>
+Result<void> put_more(const char* field, bool asked, Value value, bool knows_more, Json& body) {
+  if (!asked) return {};
+  if (!knows_more) return unable(field, "OpenAI's API does not have it");
+  body[field] = value;
+  return {};
+}
+
+// What only choosing by chance looks at.
+Result<void> put_chances(const SamplingParams& p, bool knows_more, Json& body) {
+  body["top_p"] = static_cast<double>(p.top_p);
+  MINERVA_TRY(put_more("top_k", p.top_k > 0, p.top_k, knows_more, body));
+  MINERVA_TRY(put_more("min_p", p.min_p != 0.0F, static_cast<double>(p.min_p), knows_more, body));
   if (p.typical_p != 1.0F) return unable("typical_p", "OpenAI's API does not have it");
   return {};
 }
@@ -44,10 +46,12 @@ Result<void> put_sampling(const WireRequest& ask, bool knows_more, Json& body) {
   const SamplingParams& p = ask.request.sampling;
   body["temperature"] = static_cast<double>(p.temperature);
   if (p.temperature > 0) {
-    body["top_p"] = static_cast<double>(p.top_p);
-    MINERVA_TRY(put_more(p, knows_more, body));
+    MINERVA_TRY(put_chances(p, knows_more, body));
     if (p.seed) body["seed"] = ask.seed & 0x7fffffffffffffffU;  // servers read it as signed
   }
+  // Penalties change the likeliest token, too.
+  MINERVA_TRY(put_more("repetition_penalty", p.repetition_penalty != 1.0F,
+                       static_cast<double>(p.repetition_penalty), knows_more, body));
   if (p.presence_penalty != 0.0F)
     body["presence_penalty"] = static_cast<double>(p.presence_penalty);
   if (p.frequency_penalty != 0.0F) {

@@ -71,6 +71,11 @@ TEST_F(RemoteWireTest, WhatWouldBeIgnoredIsRefused) {
   EXPECT_EQ(refusal([](auto& r) { r.sampling.min_p = 0.5F; }), "min_p");
   EXPECT_EQ(refusal([](auto& r) { r.sampling.typical_p = 0.5F; }), "typical_p");
   EXPECT_EQ(refusal([](auto& r) { r.sampling.repetition_penalty = 2; }), "repetition_penalty");
+  EXPECT_EQ(refusal([](auto& r) {
+              r.sampling.temperature = 0;
+              r.sampling.repetition_penalty = 2;
+            }),
+            "repetition_penalty");
   EXPECT_EQ(refusal([](auto& r) { r.ignore_end_of_generation = true; }), "ignore_eos");
   EXPECT_EQ(refusal([](auto& r) { r.sampling.logit_bias = {{1, 1.0F}}; }), "logit_bias");
   EXPECT_EQ(refusal([](auto& r) { r.logprobs = 1; }), "logprobs");
@@ -83,9 +88,18 @@ TEST_F(RemoteWireTest, WhatWouldBeIgnoredIsRefused) {
     r.ignore_end_of_generation = true;
   });
   ASSERT_TRUE(more) << more.error().message;
-  const Json body = *wire::parse_json(more->body);
+  Json body = *wire::parse_json(more->body);
   EXPECT_EQ(body["top_k"], 4);
   EXPECT_EQ(body["ignore_eos"], true);
+  const auto greedy = chat([](auto& r) {
+    r.sampling.temperature = 0;
+    r.sampling.top_k = 4;
+    r.sampling.repetition_penalty = 2;
+  });
+  ASSERT_TRUE(greedy) << greedy.error().message;
+  body = *wire::parse_json(greedy->body);
+  EXPECT_EQ(body["repetition_penalty"], 2);
+  EXPECT_FALSE(body.contains("top_k"));
 }
 
 TEST_F(RemoteWireTest, TextsAreAskedForTheirVectors) {
