@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -190,6 +191,30 @@ TEST_F(MlxVlmTest, ItsErrorsAreErrors) {
   EXPECT_THAT(broken.end.error->message, HasSubstr("the generator died"));
   EXPECT_EQ(ask(engine(), chat("cut")).end.outcome, Outcome::Failed);
   EXPECT_EQ(ask(engine(), chat("well")).end.outcome, Outcome::Done);
+}
+
+// A look that failed, or was too slow under load, says nothing of the next one.
+TEST(MlxProbe, AFailureIsNotKept) {
+  const test::TempFolder folder;
+  const std::filesystem::path python = folder.path() / "python3";
+  const std::string mark = (folder.path() / "asked").string();
+  std::ofstream(python) << "#!/bin/sh\n[ -e " << mark
+                        << " ] && echo 'minerva-probe|mlx-lm 1, mlx 2|cpu'\n: > " << mark << "\n";
+  std::filesystem::permissions(python, std::filesystem::perms::owner_all);
+  MlxOptions options;
+  options.python = python.string();
+  options.environment = {"PATH=/usr/bin:/bin"};
+  options.guard = {GUARD_PROGRAM, "guard"};
+  const SteadyClock clock;
+  UpstreamLoop loop;
+  MlxKind kind(options, loop, clock);
+  EXPECT_FALSE(kind.probe(std::chrono::seconds(60)).available);
+  const Availability found = kind.probe(std::chrono::seconds(60));
+  EXPECT_TRUE(found.available) << found.why_not;
+  EXPECT_EQ(found.version, "mlx-lm 1, mlx 2");
+  // One that succeeded is, until something is installed.
+  std::filesystem::remove(mark);
+  EXPECT_TRUE(kind.probe(std::chrono::seconds(60)).available);
 }
 
 }  // namespace

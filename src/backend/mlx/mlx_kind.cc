@@ -206,7 +206,8 @@ Availability MlxKind::probe(Duration time_max) {
   }
   Availability found = probe_mlx(*options_, time_max);
   const std::lock_guard lock(mutex_);
-  probed_ = fingerprint;
+  // That it was not found may be of this moment only: it may have been too slow to say.
+  probed_ = found.available ? fingerprint : std::string();
   found_ = found;
   return found;
 }
