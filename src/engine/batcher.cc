@@ -264,7 +264,7 @@ bool Batcher::step() {
 void Batcher::fork_choices(Sequence& first, std::span<const float> logits) {
   Request& request = *first.request;
   std::vector<float> copy;
-  for (std::uint32_t choice = 1; choice < request.ask.n; ++choice) {
+  for (std::uint32_t choice = 1; choice < request.ask.n && !request.ended; ++choice) {
     auto next = std::make_unique<Sequence>();
     next->request = first.request;
     next->choice = choice;

@@ -408,6 +408,47 @@ TEST(Batcher, ChoicesShareThePromptAndDiffer) {
   EXPECT_EQ(alike->choices[0], alone(40, 2));
 }
 
+// Allows every token, and fails from the `fails_at`th on, counted over all copies.
+class FailingMask final : public LogitMask {
+ public:
+  FailingMask(std::shared_ptr<int> tokens, int fails_at) : tokens_(tokens), fails_at_(fails_at) {}
+  Result<void> prepare() override { return {}; }
+  void apply(std::span<float>) override {}
+  Result<void> accept(TokenId) override {
+    if (++*tokens_ < fails_at_) return {};
+    return fail(ErrorCode::Internal, "the mask has failed");
+  }
+  Result<void> rollback(std::size_t) override { return {}; }
+  std::unique_ptr<LogitMask> fork() const override {
+    return std::make_unique<FailingMask>(tokens_, fails_at_);
+  }
+
+ private:
+  std::shared_ptr<int> tokens_;
+  int fails_at_;
+};
+
+TEST(Batcher, AMaskThatFailsEndsEveryChoice) {
+  Bench bench;
+  // While the second of four choices begins, and once all run.
+  for (const int fails_at : {2, 9}) {
+    BatchRequest r = request(40, 3);
+    r.n = 4;
+    r.mask = std::make_unique<FailingMask>(std::make_shared<int>(0), fails_at);
+    const auto sink = bench.submit(std::move(r));
+    EXPECT_EQ(sink->wait(), Collector::End::Failed);
+    EXPECT_EQ(sink->error.message, "the mask has failed");
+    EXPECT_EQ(sink->ends, 1);
+    bench.expect_no_pages_left();
+  }
+  // Nothing of them runs on beside another request.
+  const std::uint64_t before = bench.batcher().steps();
+  const auto next = bench.submit(request(40, 2));
+  EXPECT_EQ(next->wait(), Collector::End::Finished);
+  EXPECT_EQ(next->choices[0], alone(40, 2));
+  EXPECT_LE(bench.batcher().steps() - before, 30U);
+}
+
 TEST(Batcher, ResumesBehindWhatWasSaidAlready) {
   for (const unsigned seed : {2U, 3U}) {
     const auto whole = alone(30, seed);
