@@ -26,14 +26,27 @@ struct Row {
   Result<EngineBenchReport> report;
 };
 
-bool wanted(std::string_view list, std::string_view engine) {
-  if (list == "all") return true;
-  while (!list.empty()) {
-    const std::size_t comma = std::min(list.find(','), list.size());
-    if (list.substr(0, comma) == engine) return true;
-    list.remove_prefix(std::min(comma + 1, list.size()));
+// Which of the engines a list asks for: all, or names parted by commas.
+Result<std::vector<bool>> wanted_of(
+    const std::string& list, const std::vector<std::shared_ptr<backend::EngineKind>>& kinds) {
+  std::vector<bool> wanted(kinds.size(), list == "all");
+  std::string_view rest = list == "all" ? std::string_view() : list;
+  while (!rest.empty()) {
+    const std::size_t comma = std::min(rest.find(','), rest.size());
+    const std::string_view name = rest.substr(0, comma);
+    const auto at = std::ranges::find(kinds, name, [](const auto& kind) { return kind->name(); });
+    if (at == kinds.end()) {
+      std::vector<std::string> names;
+      for (const auto& kind : kinds) names.emplace_back(kind->name());
+      return fail(ErrorCode::InvalidArgument,
+                  fmt::format("--backends takes all or some of {}, not \"{}\"",
+                              fmt::join(names, ", "), escape_controls(name)),
+                  "--backends");
+    }
+    wanted[static_cast<std::size_t>(at - kinds.begin())] = true;
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
   }
-  return false;
+  return wanted;
 }
 
 wire::Json rows_json(const std::vector<Row>& rows) {
@@ -84,14 +97,19 @@ std::string rows_text(const std::vector<Row>& rows) {
 }
 
 Result<void> compare_engines(const Context& context, const BenchVerbOptions& options) {
+  if (options.sequences != 1) {
+    return fail(ErrorCode::InvalidArgument,
+                "--sequences is for our own engine, measured without --backends", "--sequences");
+  }
   if (!context.engine_kinds)
     return fail(ErrorCode::Unsupported, "this program was built without engines to compare");
   MINERVA_ASSIGN(const models::ModelEntry entry, find_model(context.settings(), options.model));
   MINERVA_ASSIGN(const auto kinds, context.engine_kinds(context.configuration));
+  MINERVA_ASSIGN(const std::vector<bool> wanted, wanted_of(options.engines, kinds));
   const auto probed = probe_engines(kinds, kProbeTime);
   std::vector<Row> rows;
   for (std::size_t i = 0; i < kinds.size(); ++i) {
-    if (!wanted(options.engines, probed[i].name)) continue;
+    if (!wanted[i]) continue;
     if (!probed[i].found.available) {
       rows.push_back({probed[i].name, fail(ErrorCode::Unavailable, probed[i].found.why_not)});
       continue;
@@ -100,14 +118,6 @@ Result<void> compare_engines(const Context& context, const BenchVerbOptions& opt
     rows.push_back(
         {probed[i].name, bench_engine(*kinds[i], models::spec_of(entry), {}, context.clock)});
     if (is_terminal(kStderr)) tell("\r\x1b[K");
-  }
-  if (rows.empty()) {
-    std::vector<std::string> names;
-    for (const ProbedEngine& each : probed) names.push_back(each.name);
-    return fail(ErrorCode::InvalidArgument,
-                fmt::format("--backends takes all or some of {}, not \"{}\"",
-                            fmt::join(names, ", "), escape_controls(options.engines)),
-                "--backends");
   }
   if (!options.json) return write_out(rows_text(rows));
   return write_out(wire::dump_json({{"model", entry.name}, {"engines", rows_json(rows)}}) + "\n");

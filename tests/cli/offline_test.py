@@ -251,6 +251,13 @@ class MeasureTest(ProgramTest):
         self.assertEqual(report["threads"], 1)
         self.assertIn(report["isa"], ("scalar", "avx2", "avx512"))
 
+    def test_bench_refuses_what_it_would_drop(self):
+        home = self.home(models={"tiny": TINY})
+        error = self.failure(home.run("bench", "tiny", "--backends", "native,nativ"), code=2)
+        self.assertIn('not "nativ"', error)
+        error = self.failure(home.run("bench", "tiny", "--backends", "all", "--sequences", 2), code=2)
+        self.assertIn("--sequences", error)
+
 
 class MachineTest(ProgramTest):
     def test_doctor(self):
