@@ -10,7 +10,8 @@
 namespace minerva::cli {
 namespace {
 
-constexpr auto kLookTime = std::chrono::milliseconds(500);
+// A server that is busy takes its time; where none is, nobody waits.
+constexpr auto kLookTime = std::chrono::seconds(2);
 
 // The message of {"error": {"message": …}}.
 std::optional<std::string> error_message(const wire::Json& json) {
