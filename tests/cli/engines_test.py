@@ -71,8 +71,10 @@ class EnginesTest(ProgramTest):
         isolated = self.keep(Server(self.home(models={"tiny": TINY}), "--isolation", "process"))
         status, answer = isolated.post("/v1/completions", **ask)
         self.assertEqual((status, answer["choices"][0]["text"]), (200, wanted))
-        _, _, listed = isolated.request("GET", "/v1/ps")
-        self.assertTrue(json.loads(listed)["data"][0]["pid"])
+        # The answer may be there a moment before the list is.
+        program.wait_until(
+            lambda: json.loads(isolated.request("GET", "/v1/ps")[2])["data"][0]["pid"],
+            "its process is listed")
         config = f'[remotes.other]\nurl = "http://127.0.0.1:{plain.port}"\n'
         far = self.keep(Server(self.home(config=config)))
         status, answer = far.post("/v1/completions", **ask)

@@ -111,9 +111,10 @@ class StopTest(ProgramTest):
         return events
 
     def test_sigterm_lets_running_answers_end(self):
-        server = self.keep(Server(self.home(models={"tiny": TINY}), "--model", "tiny"))
+        server = self.keep(Server(self.home(models={"tiny": TINY}), "--model", "tiny",
+                                  "--drain-seconds", 3600))
         connection, _, events = server.stream(CHAT, model="tiny", messages=HELLO, temperature=0,
-                                              max_tokens=2000)
+                                              max_tokens=1000)
         self.addCleanup(connection.close)
         next(events)
         server.signal(signal.SIGTERM)
