@@ -153,6 +153,13 @@ TEST(Architectures, RefuseAFileThatLacksAPart) {
       {"gemma4", "0.attn_v.weight"},
       {"lfm2", "shortconv.conv.weight"},
       {"lfm2", "embd_norm.weight"},
+      {"qwen3next", "ssm_ba.weight"},
+      {"qwen3next", "down_shexp.weight"},
+      {"qwen35", "ssm_a"},
+      {"qwen35", "ssm_dt.bias"},
+      {"qwen35", "attn_gate.weight"},
+      {"qwen35", "attn_q_norm.weight"},
+      {"qwen35moe", "post_attention_norm.weight"},
       {"gemma4_moe", "down_exps.scale"},
       {"gemma4_moe", "pre_ffw_norm_2.weight"},
   };

@@ -12,6 +12,7 @@
 
 #include "formats/gguf.h"
 #include "support/tiny_arch.h"
+#include "support/tiny_delta.h"
 #include "support/tiny_model.h"
 
 namespace minerva::engine {
@@ -113,8 +114,9 @@ class RandomScheduler final : public Scheduler {
 
 struct RigOptions {
   test::TinyModel model = {.type = formats::DType::Q8_0, .layers = 2};
-  std::string path;   // a file in place of `model`
-  std::string named;  // or a model of tiny_arch.h
+  std::string path;         // a file in place of `model`
+  std::string named;        // or a model of tiny_arch.h
+  std::string with_states;  // or one of tiny_delta.h
   unsigned threads = 1;
   std::size_t context = 256;
   std::size_t pool_contexts = 8;  // full contexts that the pool holds
@@ -127,6 +129,10 @@ class Bench {
  public:
   explicit Bench(RigOptions setup = {}) : pool_(setup.threads) {
     const auto made = [&] {
+      if (!setup.with_states.empty()) {
+        return test::tiny_delta(
+            {.architecture = setup.with_states, .vocabulary = test::kTinyVocabulary});
+      }
       return setup.named.empty() ? test::tiny_model(setup.model)
                                  : test::tiny_arch(setup.named, formats::DType::Q8_0);
     };
@@ -195,8 +201,11 @@ BatchRequest request(std::size_t prompt, unsigned seed, std::size_t max_tokens =
   return r;
 }
 
-std::vector<TokenId> alone(std::size_t prompt, unsigned seed, std::size_t max_tokens = 24) {
-  Bench bench;
+std::vector<TokenId> alone(std::size_t prompt, unsigned seed, std::size_t max_tokens = 24,
+                           const std::string& with_states = {}) {
+  RigOptions setup;
+  setup.with_states = with_states;
+  Bench bench(std::move(setup));
   const auto sink = bench.submit(request(prompt, seed, max_tokens));
   EXPECT_EQ(sink->wait(), Collector::End::Finished);
   return sink->choices.at(0);
@@ -262,15 +271,25 @@ TEST(Batcher, AnswersAreThoseOfARequestAlone) {
   }
 }
 
+// The architecture of a model with states, or nothing.
+class RandomSchedules : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Models, RandomSchedules, testing::Values("", "qwen35"),
+                         [](const auto& tested) {
+                           return tested.param[0] == 0 ? std::string("plain") : tested.param;
+                         });
+
 // Random chunks, pauses, cancels and preemption (a pool of two contexts for a dozen requests).
-TEST(Batcher, AnswersSurviveRandomSchedules) {
+TEST_P(RandomSchedules, ChangeNoAnswer) {
   std::vector<std::vector<TokenId>> expected;
-  for (unsigned i = 0; i < 12; ++i) expected.push_back(alone(20 + 13 * i, i));
-  for (unsigned round = 0; round < 6; ++round) {
+  for (unsigned i = 0; i < 12; ++i) expected.push_back(alone(20 + 13 * i, i, 24, GetParam()));
+  // A page of states is the whole past, which takes longer to compute again.
+  const bool states = GetParam()[0] != 0;
+  for (unsigned round = 0; round < (states ? 2 : 6); ++round) {
     RigOptions setup;
-    setup.pool_contexts = 2;
+    setup.pool_contexts = states ? 6 : 2;
     setup.threads = 1 + round % 3;
     setup.scheduler = std::make_unique<RandomScheduler>(round);
+    setup.with_states = GetParam();
     Bench bench(std::move(setup));
     std::mt19937 random(round);
     std::vector<std::shared_ptr<Collector>> sinks;
@@ -305,15 +324,15 @@ TEST(Batcher, AnswersSurviveRandomSchedules) {
 
 class Vectors : public ::testing::TestWithParam<std::string> {};
 
-// Keys and values of their own, latents, and convolutions.
-INSTANTIATE_TEST_SUITE_P(Models, Vectors, ::testing::Values("llama", "deepseek2", "lfm2"),
+// Keys and values of their own, latents, convolutions, and states.
+INSTANTIATE_TEST_SUITE_P(Models, Vectors, ::testing::Values("llama", "deepseek2", "lfm2", "qwen35"),
                          [](const auto& info) { return info.param; });
 
 // Of a text alone, and beside others in random chunks with its pages taken away again and again.
 TEST_P(Vectors, SurviveRandomSchedules) {
   const auto setup_of = [] {
     RigOptions setup;
-    if (GetParam() == "lfm2") setup.named = "lfm2";
+    if (GetParam() == "lfm2" || GetParam() == "qwen35") setup.named = GetParam();
     if (GetParam() == "deepseek2") {
       setup.model.architecture = "deepseek2";
       setup.model.experts = 4;
@@ -382,11 +401,13 @@ TEST(Batcher, ATextThatThePoolCannotHoldFails) {
   bench.expect_no_pages_left();
 }
 
-TEST(Batcher, ChoicesShareThePromptAndDiffer) {
+TEST_P(RandomSchedules, ChoicesShareThePromptAndDiffer) {
   BatchRequest r = request(40, 3);
   r.n = 4;
   r.sampling.temperature = 1.5F;
-  Bench bench;
+  RigOptions setup;
+  setup.with_states = GetParam();
+  Bench bench(std::move(setup));
   const auto sink = bench.submit(std::move(r));
   EXPECT_EQ(sink->wait(), Collector::End::Finished);
   ASSERT_EQ(sink->choices.size(), 4u);
@@ -405,7 +426,7 @@ TEST(Batcher, ChoicesShareThePromptAndDiffer) {
   const auto alike = bench.submit(std::move(greedy));
   EXPECT_EQ(alike->wait(), Collector::End::Finished);
   EXPECT_EQ(alike->choices[0], alike->choices[2]);
-  EXPECT_EQ(alike->choices[0], alone(40, 2));
+  EXPECT_EQ(alike->choices[0], alone(40, 2, 24, GetParam()));
 }
 
 // Allows every token, and fails from the `fails_at`th on, counted over all copies.

@@ -31,14 +31,17 @@ Decoder::Decoder(std::shared_ptr<const Model> model, KvPool& kv, ComputePool& po
 Decoder::~Decoder() = default;
 
 std::uint64_t Decoder::work_bytes(const ModelConfig& config, Limits limits) {
-  const std::uint64_t heads = config.heads * config.head_dim;
+  const std::uint64_t heads = attended_width(config);
   const std::uint64_t kv = widest_kv(config);
   // Each layer's part of a token's inputs, made of as many, and what one layer makes of its own.
   const std::uint64_t inputs =
       config.layer_input_width == 0
           ? 0
           : config.width + (config.layers.size() + 2) * config.layer_input_width;
-  const std::uint64_t gates = has_convolutions(config) ? 4 * config.width : 0;
+  const DeltaConfig& d = config.delta;
+  const std::uint64_t gates = (has_convolutions(config) ? 4 * config.width : 0) +
+                              (config.attention_gate ? heads : 0) + d.mixed() +
+                              d.value_heads * (d.value_dim + 2);
   // The buffers of Scratch and Rows. What is quantised may be so in two ways, each a byte and its
   // share of a scale and a sum.
   const std::uint64_t floats = 4 * config.width + 3 * heads + 2 * kv + 4 * config.ff_width;
@@ -77,9 +80,11 @@ std::span<const float> Decoder::state(std::size_t token) {
 
 void Decoder::prepare(std::span<const StepItem> items) {
   s_->tokens.clear();
+  s_->runs.clear();
   s_->logit_rows.clear();
   s_->state_rows.clear();
   for (const StepItem& item : items) {
+    if (!item.tokens.empty()) s_->runs.push_back({s_->tokens.size(), item.tokens.size(), item.kv});
     for (std::size_t i = 0; i < item.tokens.size(); ++i) {
       if (i >= item.logits_from) s_->logit_rows.push_back(s_->tokens.size());
       if (item.states) s_->state_rows.push_back(s_->tokens.size());

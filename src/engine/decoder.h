@@ -65,6 +65,7 @@ class Decoder {
   struct Token;
   struct Output;
   struct Rows;
+  struct Run;
   struct Scratch;
   void prepare(std::span<const StepItem> items);
   void forward(unsigned thread);
@@ -76,6 +77,12 @@ class Decoder {
   void project_latents(unsigned thread, std::size_t layer);
   // In attention's place (decoder_convolution.cc).
   void convolve(unsigned thread, std::size_t layer);
+  // Likewise (decoder_delta.cc): each run of a sequence's tokens through its states.
+  void project_delta(unsigned thread, std::size_t layer);
+  void recur(unsigned thread, std::size_t layer);
+  void recur_head(unsigned thread, const Run& run, std::size_t head, std::size_t layer);
+  // What the next step's convolutions read of this one's tokens, once nobody reads the last one's.
+  void keep_last_tokens(unsigned thread, std::size_t layer);
   void normalize_whole_rows(unsigned thread, const LayerWeights& w);
   // Stores keys and values, then attends.
   void look_back(unsigned thread, std::size_t layer);

@@ -22,14 +22,18 @@ void Decoder::attention(unsigned thread, std::size_t layer) {
   project(thread, layer);
   pool_.barrier();  // q, k and v are complete
 
+  const bool delta = c.layers[layer].delta;
   if (c.layers[layer].convolution != 0) {
     convolve(thread, layer);
+  } else if (delta) {
+    recur(thread, layer);
   } else {
     if (c.qk_norm == QkNorm::Whole) normalize_whole_rows(thread, w);
     look_back(thread, layer);
   }
   pool_.barrier();  // attended is complete
   if (c.latent.rank != 0) expand_values(thread, layer);
+  if (delta) keep_last_tokens(thread, layer);
 
   const Share tokens = rows_of(count, thread);
   const Output& values = c.latent.rank != 0 ? s_->values : s_->attended;
@@ -51,7 +55,9 @@ void Decoder::project(unsigned thread, std::size_t layer) {
     return multiply(rows(thread).normed, w.gates, s_->tokens.size(),
                     share_of(w.gates.weight.panels(), thread, pool_.size()), s_->gates);
   }
-  const std::array products = {Product{&w.q, &s_->q}, Product{&w.k, &s_->k}, Product{&w.v, &s_->v}};
+  if (model_->config().layers[layer].delta) return project_delta(thread, layer);
+  const std::array products = {Product{&w.q, &s_->q}, Product{&w.k, &s_->k}, Product{&w.v, &s_->v},
+                               Product{&w.q_gate, &s_->q_gate}};
   multiply_all(rows(thread).normed, products, thread);
 }
 
@@ -242,6 +248,9 @@ void Decoder::attend(std::size_t token, std::size_t first_head, std::size_t head
         sum[h] = sum[h] * ranges[0] + ranges[1];
       }
       k_.divide(out, sum[h], head_dim, out);
+      if (c.attention_gate) {
+        k_.sigmoid_mul(s_->q_gate.row(token) + (head + h) * head_dim, out, head_dim, out);
+      }
     }
   }
 }

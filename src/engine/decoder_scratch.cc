@@ -29,7 +29,9 @@ std::vector<const PackedWeight*> normed_readers(const Model& model) {
   for (std::size_t i = 0; i < model.config().layers.size(); ++i) {
     const LayerWeights& layer = model.layer(i);
     const Linear& queries = has_query_latent ? layer.latent.query_down : layer.q;
-    for (const Linear* linear : {&queries, &layer.latent.down, &layer.gates}) {
+    const DeltaWeights& delta = layer.delta;
+    for (const Linear* linear : {&queries, &layer.q_gate, &layer.latent.down, &layer.gates,
+                                 &delta.mixed, &delta.gate, &delta.beta, &delta.alpha}) {
       if (linear->weight.rows() != 0) all.push_back(&linear->weight);
     }
     if (experts_apart) continue;
@@ -41,12 +43,6 @@ std::vector<const PackedWeight*> normed_readers(const Model& model) {
     all.push_back(&experts.shared_up);
   }
   return all;
-}
-
-std::size_t attention_width(const Model& model) {
-  const ModelConfig& c = model.config();
-  const std::size_t heads = c.heads * c.head_dim;
-  return has_convolutions(c) ? std::max(heads, c.width) : heads;
 }
 
 std::vector<const PackedWeight*> query_latent_readers(const Model& model) {
@@ -139,10 +135,10 @@ Decoder::Rows::Rows(const Model& model, std::size_t tokens, std::size_t logits)
 
 Decoder::Scratch::Scratch(const Model& model, const Limits& limits, unsigned threads)
     : shared(model, limits.tokens, limits.logits),
-      q(limits.tokens, attention_width(model)),
+      q(limits.tokens, attended_width(model.config())),
       k(limits.tokens, widest_kv(model.config())),
       v(limits.tokens, widest_kv(model.config())),
-      attended(limits.tokens, attention_width(model)),
+      attended(limits.tokens, attended_width(model.config())),
       gate(limits.tokens, model.config().gated ? model.config().ff_width : 0),
       up(limits.tokens, model.config().ff_width),
       activated(limits.tokens, model.config().ff_width),
@@ -156,11 +152,18 @@ Decoder::Scratch::Scratch(const Model& model, const Limits& limits, unsigned thr
       layer_inputs(limits.tokens, model.config().layers.size() * model.config().layer_input_width),
       input_gate(limits.tokens, model.config().layer_input_width),
       expert_branch(beside_dense_tokens(model, limits.tokens), model.config().width),
-      gates(limits.tokens, has_convolutions(model.config()) ? 3 * model.config().width : 0) {
+      gates(limits.tokens, has_convolutions(model.config()) ? 3 * model.config().width : 0),
+      q_gate(limits.tokens,
+             model.config().attention_gate ? model.config().heads * model.config().head_dim : 0),
+      mixed(limits.tokens, model.config().delta.mixed()),
+      delta_gate(limits.tokens, model.config().delta.value_heads * model.config().delta.value_dim),
+      beta(limits.tokens, model.config().delta.value_heads),
+      alpha(limits.tokens, model.config().delta.value_heads) {
   for (unsigned i = 0; i < threads; ++i) {
     own.emplace_back(model, std::min(kNarrow, limits.tokens), std::min(kNarrow, limits.logits));
     layer_table.emplace_back(model.config().layers.size() * model.config().layer_input_width);
     kept.emplace_back(has_convolutions(model.config()) ? model.config().width : 0);
+    delta_head.emplace_back(2 * model.config().delta.key_dim + model.config().delta.value_dim);
     if (model.config().latent.rank == 0) continue;
     head_plain.emplace_back(limits.tokens, model.config().latent.plain,
                             head_readers(model, &LatentWeights::key_up));

@@ -33,6 +33,13 @@ struct Decoder::Token {
   std::size_t position;
 };
 
+// Tokens of one sequence in a step, one behind the other.
+struct Decoder::Run {
+  std::size_t first;
+  std::size_t count;
+  SequenceKv* kv;
+};
+
 // One input for each width that matrices of one kind have in different layers.
 class InputsByWidth {
  public:
@@ -61,6 +68,7 @@ struct Decoder::Scratch {
   Scratch(const Model& model, const Limits& limits, unsigned threads);
 
   std::vector<Token> tokens;
+  std::vector<Run> runs;
   std::vector<std::size_t> logit_rows;  // tokens whose logits are wanted
   std::vector<std::size_t> state_rows;  // and those whose final norm's output is
   // Rows of a wide step, each written by one thread; and each thread's own of a narrow one.
@@ -77,6 +85,11 @@ struct Decoder::Scratch {
   // With convolutions: their gates and what these gate; one token's kept values, by thread.
   Output gates;
   std::vector<std::vector<float>> kept;
+  // With attention's gate: of each head's values.
+  Output q_gate;
+  // With delta rules: as the matrices give them; and a head's query, key and value, by thread.
+  Output mixed, delta_gate, beta, alpha;
+  std::vector<std::vector<float>> delta_head;
   // [rope][token][pairs]
   std::vector<std::vector<float>> cos, sin;
   std::vector<float> temperatures;  // [token], with ModelConfig::temperature_length

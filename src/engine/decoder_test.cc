@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
 
 #include "engine/decoder_test.h"
 
@@ -115,64 +114,7 @@ TEST(Decoder, LongContextsGiveTheSameBitsInAnyChunks) {
 
 TEST(Decoder, ASequenceDoesNotSeeItsNeighbours) {
   Rig rig({.type = DType::Q4_1}, 2);
-  constexpr std::size_t kSequences = 6;
-  std::vector<std::vector<TokenId>> tokens;
-  std::vector<Logits> alone;
-  for (unsigned s = 0; s < kSequences; ++s) {
-    tokens.push_back(tokens_of(30 + 11 * s, 100 + s));
-    alone.push_back(rig.run(tokens.back(), {tokens.back().size()}));
-  }
-  // Random mixes of chunks of all of them, forks and truncations in between.
-  std::mt19937 random(8);
-  for (int round = 0; round < 8; ++round) {
-    std::vector<SequenceKv> sequences;
-    std::vector<Logits> together(kSequences);
-    for (std::size_t s = 0; s < kSequences; ++s) sequences.push_back(rig.kv->make_sequence());
-    for (bool more = true; more;) {
-      more = false;
-      std::vector<StepItem> items;
-      std::vector<std::size_t> owners;
-      for (std::size_t s = 0; s < kSequences; ++s) {
-        SequenceKv& kv = sequences[s];
-        if (random() % 8 == 0 && kv.length > 2) {
-          const std::size_t back = 1 + random() % 2;
-          rig.kv->truncate(kv, kv.length - back);
-          together[s].resize(kv.length);
-        }
-        if (random() % 8 == 0) {
-          SequenceKv copy = rig.kv->fork(kv);
-          std::swap(copy, kv);
-          if (random() % 2 == 0)
-            rig.kv->release(copy);
-          else
-            sequences.push_back(std::move(copy));
-        }
-      }
-      for (std::size_t s = 0; s < kSequences; ++s) {
-        SequenceKv& kv = sequences[s];
-        const std::size_t left = tokens[s].size() - kv.length;
-        if (left == 0) continue;
-        more = true;
-        const std::size_t count = std::min<std::size_t>(left, random() % 9);
-        if (count == 0) continue;
-        ASSERT_TRUE(rig.kv->reserve(kv, count));
-        items.push_back({&kv, std::span(tokens[s]).subspan(kv.length, count), 0});
-        owners.push_back(s);
-      }
-      rig.decoder->step(items);
-      std::size_t row = 0;
-      for (std::size_t i = 0; i < items.size(); ++i) {
-        for (std::size_t t = 0; t < items[i].tokens.size(); ++t) {
-          rig.keep(row++, together[owners[i]]);
-        }
-      }
-    }
-    for (std::size_t s = 0; s < kSequences; ++s) {
-      expect_same(alone[s], together[s], "sequence " + std::to_string(s));
-    }
-    for (SequenceKv& kv : sequences) rig.kv->release(kv);
-    EXPECT_EQ(rig.kv->used_pages(), 0u);
-  }
+  expect_sequences_apart(rig);
 }
 
 TEST(Decoder, LogitsOnlyWhereAsked) {

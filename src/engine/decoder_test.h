@@ -20,10 +20,11 @@ namespace minerva::engine {
 
 using Logits = std::vector<std::vector<float>>;  // [position][vocabulary]
 
-inline std::vector<TokenId> tokens_of(std::size_t count, unsigned seed) {
+inline std::vector<TokenId> tokens_of(std::size_t count, unsigned seed,
+                                      std::size_t vocabulary = test::kTinyVocabulary) {
   std::mt19937 random(seed);
   std::vector<TokenId> tokens(count);
-  for (TokenId& t : tokens) t = static_cast<TokenId>(random() % test::kTinyVocabulary);
+  for (TokenId& t : tokens) t = static_cast<TokenId>(random() % vocabulary);
   return tokens;
 }
 
@@ -32,14 +33,20 @@ struct Rig {
   Rig(const test::TinyModel& settings, unsigned threads = 1,
       const kernels::KernelTable& kernels = kernels::best_kernels(),
       Numerics numerics = Numerics::Exact)
+      : Rig(test::tiny_model(settings), threads, kernels, numerics) {}
+
+  explicit Rig(const test::GgufWriter& writer, unsigned threads = 1,
+               const kernels::KernelTable& kernels = kernels::best_kernels(),
+               Numerics numerics = Numerics::Exact)
       : pool(threads) {
-    auto file = formats::GgufFile::parse(test::tiny_model(settings).bytes());
+    auto file = formats::GgufFile::parse(writer.bytes());
     EXPECT_TRUE(file.has_value()) << file.error().message;
     auto loaded = Model::load(*file, numerics, pool);
     EXPECT_TRUE(loaded.has_value()) << loaded.error().message;
     model = *loaded;
     KvLayout layout(model->config());
-    const auto bytes = layout.bytes_for(1024) * 8;
+    // Forks that are kept have a state each.
+    const auto bytes = layout.bytes_for(1024) * (layout.has_states() ? 64 : 8);
     kv = KvPool::create(std::move(layout), bytes, 1024).value();
     kv->poison_freed_pages(true);
     decoder = std::make_unique<Decoder>(model, *kv, pool, kernels,
@@ -80,6 +87,69 @@ inline void expect_same(const Logits& a, const Logits& b, const std::string& wha
     for (const float v : a[p]) ASSERT_TRUE(std::isfinite(v)) << what << ", position " << p;
     ASSERT_EQ(std::memcmp(a[p].data(), b[p].data(), a[p].size() * sizeof(float)), 0)
         << what << ": position " << p << " differs";
+  }
+}
+
+// Sequences in random mixes of chunks of all of them, with forks and truncations in between, have
+// the logits of each alone.
+inline void expect_sequences_apart(Rig& rig) {
+  constexpr std::size_t kSequences = 6;
+  const bool states = rig.kv->layout().has_states();  // which forget everything when they go back
+  std::vector<std::vector<TokenId>> tokens;
+  std::vector<Logits> alone;
+  for (unsigned s = 0; s < kSequences; ++s) {
+    tokens.push_back(tokens_of(30 + 11 * s, 100 + s, rig.model->config().vocabulary));
+    alone.push_back(rig.run(tokens.back(), {tokens.back().size()}));
+  }
+  std::mt19937 random(8);
+  for (int round = 0; round < (states ? 3 : 8); ++round) {
+    std::vector<SequenceKv> sequences;
+    std::vector<Logits> together(kSequences);
+    for (std::size_t s = 0; s < kSequences; ++s) sequences.push_back(rig.kv->make_sequence());
+    for (bool more = true; more;) {
+      more = false;
+      std::vector<StepItem> items;
+      std::vector<std::size_t> owners;
+      for (std::size_t s = 0; s < kSequences; ++s) {
+        SequenceKv& kv = sequences[s];
+        if (random() % (states ? 64 : 8) == 0 && kv.length > 2) {
+          const std::size_t back = 1 + random() % 2;
+          rig.kv->truncate(kv, kv.length - back);
+          together[s].resize(kv.length);
+        }
+        if (random() % 8 == 0) {
+          SequenceKv copy = rig.kv->fork(kv);
+          std::swap(copy, kv);
+          if (random() % 2 == 0)
+            rig.kv->release(copy);
+          else
+            sequences.push_back(std::move(copy));
+        }
+      }
+      for (std::size_t s = 0; s < kSequences; ++s) {
+        SequenceKv& kv = sequences[s];
+        const std::size_t left = tokens[s].size() - kv.length;
+        if (left == 0) continue;
+        more = true;
+        const std::size_t count = std::min<std::size_t>(left, random() % 9);
+        if (count == 0) continue;
+        ASSERT_TRUE(rig.kv->reserve(kv, count));
+        items.push_back({&kv, std::span(tokens[s]).subspan(kv.length, count), 0});
+        owners.push_back(s);
+      }
+      rig.decoder->step(items);
+      std::size_t row = 0;
+      for (std::size_t i = 0; i < items.size(); ++i) {
+        for (std::size_t t = 0; t < items[i].tokens.size(); ++t) {
+          rig.keep(row++, together[owners[i]]);
+        }
+      }
+    }
+    for (std::size_t s = 0; s < kSequences; ++s) {
+      expect_same(alone[s], together[s], "sequence " + std::to_string(s));
+    }
+    for (SequenceKv& kv : sequences) rig.kv->release(kv);
+    EXPECT_EQ(rig.kv->used_pages(), 0u);
   }
 }
 

@@ -13,7 +13,14 @@ namespace {
 
 constexpr std::size_t pages_of(std::size_t positions) { return (positions + kPage - 1) / kPage; }
 
-constexpr std::uint16_t kHalfNan = 0x7e00;
+// Two bytes of it are a NaN of half precision, four one of single precision.
+constexpr int kNanByte = 0xff;
+// Sequences that are at work on a prompt or an answer have a state each, whatever their lengths;
+// up to so many are planned for, with up to a share of the memory.
+constexpr std::uint64_t kStatesMax = 32;
+constexpr std::uint64_t kStatesShare = 4;
+// Of a state's layers: each begins at a cache line's border.
+constexpr std::size_t kStateStep = 16;
 // Leave to grow is asked for in such steps: asking means reading files of the system.
 constexpr std::uint64_t kGrowStep = std::uint64_t{8} << 20;
 
@@ -27,15 +34,31 @@ KvLayout::KvLayout(const ModelConfig& config) {
       places_.push_back(places_[*layer.shares_kv_of]);
       continue;
     }
-    std::size_t group = 0;
-    while (group < groups_.size() && groups_[group].window != layer.window) ++group;
-    if (group == groups_.size()) groups_.push_back({layer.window, 0, 0});
+    const std::size_t group = group_for(layer.window, layer.delta);
+    if (layer.delta) {
+      state_group_ = group;
+      places_.push_back({group, groups_[group].page_bytes / sizeof(float), 0});
+      ++groups_[group].layers;
+      const std::size_t floats = config.delta.state_floats() + kStateStep - 1;
+      groups_[group].page_bytes += floats / kStateStep * kStateStep * sizeof(float);
+      continue;
+    }
     const std::size_t head_dim = head_dim_of(config, i);
     places_.push_back({group, groups_[group].page_bytes / sizeof(std::uint16_t), head_dim});
     ++groups_[group].layers;
     groups_[group].page_bytes +=
         kv_heads_of(config, i) * 2 * head_dim * kPage * sizeof(std::uint16_t);
   }
+}
+
+std::size_t KvLayout::group_for(std::size_t window, bool state) {
+  std::size_t group = 0;
+  while (group < groups_.size() &&
+         (groups_[group].window != window || groups_[group].state != state)) {
+    ++group;
+  }
+  if (group == groups_.size()) groups_.push_back({window, 0, 0, state});
+  return group;
 }
 
 std::size_t KvLayout::k_offset(std::size_t layer, std::size_t kv_head) const {
@@ -47,6 +70,7 @@ std::size_t KvLayout::v_offset(std::size_t layer, std::size_t kv_head) const {
 }
 
 std::size_t KvLayout::pages_for(std::size_t group, std::size_t positions) const {
+  if (groups_[group].state) return positions == 0 ? 0 : 1;
   const std::size_t all = pages_of(positions);
   const std::size_t window = groups_[group].window;
   // While a chunk is written its window and the chunk itself are held; the chunk is at most
@@ -74,19 +98,31 @@ Result<std::unique_ptr<KvPool>> KvPool::create(KvLayout layout, std::uint64_t bu
                             "may be used; ask for a smaller context",
                             positions, one >> 20, budget_bytes >> 20));
   }
-  const double sequences = static_cast<double>(budget_bytes) / static_cast<double>(one);
+  // Of states there are more than of full sequences, because most are shorter.
+  std::uint64_t states = 0;
+  std::uint64_t state_bytes = 0;
+  if (layout.has_states()) {
+    state_bytes = layout.groups()[layout.state_group()].page_bytes;
+    states = std::max(budget_bytes / one,
+                      std::min(kStatesMax, budget_bytes / kStatesShare / state_bytes));
+    states = std::min(states, (budget_bytes - (one - state_bytes)) / state_bytes);
+  }
+  const double sequences = static_cast<double>(budget_bytes - states * state_bytes) /
+                           static_cast<double>(std::max<std::uint64_t>(one - state_bytes, 1));
   std::vector<Arena> arenas;
   std::size_t total = 0;
   for (std::size_t g = 0; g < layout.groups().size(); ++g) {
-    const auto pages =
-        static_cast<std::size_t>(static_cast<double>(layout.pages_for(g, positions)) * sequences);
+    const auto pages = layout.groups()[g].state
+                           ? static_cast<std::size_t>(states)
+                           : static_cast<std::size_t>(
+                                 static_cast<double>(layout.pages_for(g, positions)) * sequences);
     Arena arena;
-    const std::size_t values = pages * layout.groups()[g].page_bytes / sizeof(std::uint16_t);
+    const std::size_t bytes = pages * layout.groups()[g].page_bytes;
     // Uninitialised: the system gives real memory only to pages that are written.
-    arena.memory.reset(new (std::nothrow) std::uint16_t[values]);
+    arena.memory.reset(new (std::nothrow) std::byte[bytes]);
     if (arena.memory == nullptr) {
       return fail(ErrorCode::OutOfMemory,
-                  fmt::format("cannot reserve {} MiB for keys and values", (values * 2) >> 20));
+                  fmt::format("cannot reserve {} MiB for keys and values", bytes >> 20));
     }
     arena.references.assign(pages, 0);
     arena.free.resize(pages);
@@ -98,17 +134,31 @@ Result<std::unique_ptr<KvPool>> KvPool::create(KvLayout layout, std::uint64_t bu
   return std::unique_ptr<KvPool>(new KvPool(std::move(layout), std::move(arenas), total));
 }
 
-std::size_t KvPool::values_per_page(std::size_t group) const {
-  return layout_.groups()[group].page_bytes / sizeof(std::uint16_t);
+std::byte* KvPool::bytes_of(std::size_t group, PageId id) const {
+  return arenas_[group].memory.get() + id * layout_.groups()[group].page_bytes;
 }
 
 const std::uint16_t* KvPool::page(std::size_t group, PageId id) const {
-  return arenas_[group].memory.get() + id * values_per_page(group);
+  return reinterpret_cast<const std::uint16_t*>(bytes_of(group, id));
 }
 
 std::uint16_t* KvPool::writable_page(std::size_t group, PageId id) {
   MINERVA_DCHECK(arenas_[group].references[id] == 1);
-  return arenas_[group].memory.get() + id * values_per_page(group);
+  return reinterpret_cast<std::uint16_t*>(bytes_of(group, id));
+}
+
+float* KvPool::states(const SequenceKv& kv) {
+  const std::size_t group = layout_.state_group();
+  const PageId id = kv.tables[group].front();
+  MINERVA_DCHECK(arenas_[group].references[id] == 1);
+  return reinterpret_cast<float*>(bytes_of(group, id));
+}
+
+std::size_t KvPool::pages_wanted(std::size_t table, std::size_t positions) const {
+  const std::size_t pages = pages_of(positions);
+  if (!layout_.groups()[group_of(table)].state) return pages;
+  // A state is exact as it is.
+  return table < layout_.groups().size() ? std::min<std::size_t>(pages, 1) : 0;
 }
 
 void KvPool::grow_if(std::function<bool(std::uint64_t)> may_grow, std::size_t positions) {
@@ -157,7 +207,7 @@ void KvPool::unref(std::size_t group, PageId id) {
   MINERVA_CHECK(arena.references[id] > 0);
   if (--arena.references[id] > 0) return;
   if (poison_) {
-    std::fill_n(arena.memory.get() + id * values_per_page(group), values_per_page(group), kHalfNan);
+    std::memset(bytes_of(group, id), kNanByte, layout_.groups()[group].page_bytes);
   }
   arena.free.push_back(id);
   used_.fetch_sub(1, std::memory_order_relaxed);
@@ -170,15 +220,20 @@ SequenceKv KvPool::make_sequence(bool exact) const {
 }
 
 bool KvPool::reserve(SequenceKv& kv, std::size_t count) {
-  const std::size_t wanted = pages_of(kv.length + count);
-  const std::size_t partial = kv.length % kPage != 0 ? kv.length / kPage : kNoPage;
-  auto shared_tail = [&](std::size_t i) {
-    return partial != kNoPage && partial < kv.tables[i].size() &&
-           arenas_[group_of(i)].references[kv.tables[i][partial]] > 1;
+  // The page that is written to although it is there already, or kNoPage.
+  const auto partial = [&](std::size_t i) -> std::size_t {
+    if (layout_.groups()[group_of(i)].state) return count == 0 ? kNoPage : 0;
+    return kv.length % kPage != 0 ? kv.length / kPage : kNoPage;
+  };
+  const auto shared_tail = [&](std::size_t i) {
+    const std::size_t tail = partial(i);
+    return tail != kNoPage && tail < kv.tables[i].size() &&
+           arenas_[group_of(i)].references[kv.tables[i][tail]] > 1;
   };
   std::vector<std::size_t> missing(arenas_.size());
   for (std::size_t i = 0; i < kv.tables.size(); ++i) {
     const std::size_t have = kv.tables[i].size();
+    const std::size_t wanted = pages_wanted(i, kv.length + count);
     const std::size_t g = group_of(i);
     missing[g] += (wanted > have ? wanted - have : 0) + (shared_tail(i) ? 1 : 0);
     if (arenas_[g].free.size() < missing[g]) return false;
@@ -186,14 +241,20 @@ bool KvPool::reserve(SequenceKv& kv, std::size_t count) {
   if (may_grow_ && !may_touch(missing)) return false;
   for (std::size_t i = 0; i < kv.tables.size(); ++i) {
     const std::size_t g = group_of(i);
+    const std::size_t page_bytes = layout_.groups()[g].page_bytes;
     if (shared_tail(i)) {
-      PageId& tail = kv.tables[i][partial];
+      PageId& tail = kv.tables[i][partial(i)];
       const PageId copy = allocate(g);
-      std::memcpy(writable_page(g, copy), page(g, tail), layout_.groups()[g].page_bytes);
+      std::memcpy(bytes_of(g, copy), bytes_of(g, tail), page_bytes);
       unref(g, tail);
       tail = copy;
     }
-    while (kv.tables[i].size() < wanted) kv.tables[i].push_back(allocate(g));
+    while (kv.tables[i].size() < pages_wanted(i, kv.length + count)) {
+      kv.tables[i].push_back(allocate(g));
+      if (!layout_.groups()[g].state) continue;
+      MINERVA_CHECK(kv.length == 0);
+      std::memset(bytes_of(g, kv.tables[i].back()), 0, page_bytes);
+    }
   }
   return true;
 }
@@ -209,8 +270,9 @@ SequenceKv KvPool::fork(const SequenceKv& kv) {
 
 void KvPool::truncate(SequenceKv& kv, std::size_t length) {
   MINERVA_CHECK(length <= kv.length);
-  const std::size_t keep = pages_of(length);
+  if (layout_.has_states() && length < kv.length) length = 0;
   for (std::size_t i = 0; i < kv.tables.size(); ++i) {
+    const std::size_t keep = pages_wanted(i, length);
     while (kv.tables[i].size() > keep) {
       unref(group_of(i), kv.tables[i].back());
       kv.tables[i].pop_back();
@@ -238,7 +300,8 @@ void KvPool::release(SequenceKv& kv) { truncate(kv, 0); }
 
 bool KvPool::can_ever_hold(std::size_t positions, bool exact) const {
   for (std::size_t g = 0; g < arenas_.size(); ++g) {
-    const std::size_t pages = layout_.pages_for(g, positions) * (exact ? 2 : 1);
+    const bool twice = exact && !layout_.groups()[g].state;
+    const std::size_t pages = layout_.pages_for(g, positions) * (twice ? 2 : 1);
     if (pages > arenas_[g].references.size()) return false;
   }
   return true;

@@ -1,7 +1,9 @@
 // Keys and values of past tokens, in pages of 32 positions with reference counts. A page belongs to
 // a group of layers that keep the same positions: all layers that see everything form one group,
 // all layers with one sliding window another, whose pages are given back as they fall out of sight.
-// A layer that attends to another one's keys and values has no place of its own.
+// A layer that attends to another one's keys and values has no place of its own. Layers that keep a
+// state instead (DeltaConfig) form one more group, of which a sequence has a single page: the state
+// behind its last position, which cannot go back to an earlier one.
 // An exact sequence has each page twice: the second one holds what rounding to f16 took from the
 // first, so that what is read is all but what was computed in f32.
 // Owned and used by one thread (the batcher's); only the counters may be read from others.
@@ -32,6 +34,7 @@ struct KvGroup {
   std::size_t window = 0;  // 0: all positions are kept
   std::size_t layers = 0;
   std::size_t page_bytes = 0;
+  bool state = false;  // one page a sequence, of float32
 };
 
 class KvLayout {
@@ -45,6 +48,11 @@ class KvLayout {
   std::size_t k_offset(std::size_t layer, std::size_t kv_head) const;
   std::size_t v_offset(std::size_t layer, std::size_t kv_head) const;
 
+  // Where a layer's state begins in the page of its group, in floats.
+  std::size_t state_offset(std::size_t layer) const { return places_[layer].offset; }
+  bool has_states() const { return state_group_ < groups_.size(); }
+  std::size_t state_group() const { return state_group_; }
+
   // Pages of a group that one sequence of this length can hold at once.
   std::size_t pages_for(std::size_t group, std::size_t positions) const;
   // Bytes that one sequence of this length can hold at once.
@@ -56,15 +64,18 @@ class KvLayout {
     std::size_t offset;  // of the layer's values in a page
     std::size_t head_dim;
   };
+  std::size_t group_for(std::size_t window, bool state);
   std::vector<KvGroup> groups_;
   std::vector<Place> places_;
+  std::size_t state_group_ = ~std::size_t{0};
 };
 
 // The pages of one sequence.
 struct SequenceKv {
   std::size_t length = 0;  // positions written
   // [group][position / 32]; kNoPage once out of sight. Behind an exact sequence's groups the tables
-  // of what rounding took, in the same order.
+  // of what rounding took, in the same order. Of states there is a single page, from the first
+  // token on, and nothing that rounding took.
   std::vector<std::vector<PageId>> tables;
 };
 
@@ -88,7 +99,8 @@ class KvPool {
   bool reserve(SequenceKv& kv, std::size_t count);
   // The same pages under another sequence; a later write copies what is shared.
   SequenceKv fork(const SequenceKv& kv);
-  // Forgets positions from `length` on.
+  // Forgets positions from `length` on. With states, which hold all positions together, it forgets
+  // all of them unless `length` is kv.length: look at that afterwards.
   void truncate(SequenceKv& kv, std::size_t length);
   // Gives back pages that no later token of their group can see.
   void drop_out_of_sight(SequenceKv& kv);
@@ -96,6 +108,8 @@ class KvPool {
 
   const std::uint16_t* page(std::size_t group, PageId id) const;
   std::uint16_t* writable_page(std::size_t group, PageId id);
+  // The states of a sequence that has pages reserved.
+  float* states(const SequenceKv& kv);
 
   std::size_t used_pages() const { return used_.load(std::memory_order_relaxed); }
   // Memory that was ever written: a page that is free again keeps it.
@@ -110,7 +124,7 @@ class KvPool {
 
  private:
   struct Arena {
-    std::unique_ptr<std::uint16_t[]> memory;
+    std::unique_ptr<std::byte[]> memory;
     std::vector<std::uint32_t> references;
     std::vector<PageId> free;
     std::size_t touched = 0;   // pages [0, touched) were handed out before
@@ -122,7 +136,9 @@ class KvPool {
   std::size_t group_of(std::size_t table) const { return table % layout_.groups().size(); }
   PageId allocate(std::size_t group);
   void unref(std::size_t group, PageId id);
-  std::size_t values_per_page(std::size_t group) const;
+  std::byte* bytes_of(std::size_t group, PageId id) const;
+  // Pages of a sequence's table once it has so many positions.
+  std::size_t pages_wanted(std::size_t table, std::size_t positions) const;
 
   KvLayout layout_;
   std::vector<Arena> arenas_;

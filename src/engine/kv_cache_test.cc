@@ -180,7 +180,89 @@ TEST(KvPool, PoisonShowsAUseAfterRelease) {
   const PageId id = kv.tables[0][0];
   pool->writable_page(0, id)[0] = 1;
   pool->release(kv);
-  EXPECT_EQ(pool->page(0, id)[0], 0x7e00);
+  EXPECT_EQ(pool->page(0, id)[0], 0xffff);  // a NaN
+}
+
+// Two layers with states of 32 + 2 x 16 x 16 floats, and one that attends.
+ModelConfig config_with_states() {
+  ModelConfig config = config_with_windows({0, 0, 0});
+  config.delta = {.key_heads = 1, .value_heads = 2, .key_dim = 16, .value_dim = 16, .taps = 2};
+  config.layers[0].delta = config.layers[2].delta = true;
+  return config;
+}
+constexpr std::size_t kStateFloats = 64 + 2 * 16 * 16;
+
+TEST(KvLayout, StatesAreOnePageWhateverTheLength) {
+  const KvLayout layout(config_with_states());
+  ASSERT_TRUE(layout.has_states());
+  const std::size_t states = layout.state_group();
+  EXPECT_EQ(layout.group_of(0), states);
+  EXPECT_NE(layout.group_of(1), states);
+  EXPECT_EQ(layout.groups()[states].page_bytes, 2 * kStateFloats * sizeof(float));
+  EXPECT_EQ(layout.state_offset(2) - layout.state_offset(0), kStateFloats);
+  EXPECT_EQ(layout.pages_for(states, 0), 0u);
+  EXPECT_EQ(layout.pages_for(states, 1), 1u);
+  EXPECT_EQ(layout.pages_for(states, 1'000'000), 1u);
+  EXPECT_EQ(layout.bytes_for(64) - layout.bytes_for(32), layout.groups()[1 - states].page_bytes);
+  EXPECT_FALSE(KvLayout(config_with_windows({0})).has_states());
+}
+
+TEST(KvPool, AStateBeginsAtZeroAndIsCopiedForAFork) {
+  const auto pool = pool_for(config_with_states(), 64, 3);
+  pool->poison_freed_pages(true);
+  SequenceKv a = pool->make_sequence();
+  for (int round = 0; round < 2; ++round) {  // the second time on a page that was poisoned
+    write(*pool, a, 1);
+    for (std::size_t i = 0; i < 2 * kStateFloats; ++i) ASSERT_EQ(pool->states(a)[i], 0.0F);
+    pool->states(a)[5] = 7;
+    if (round == 0) pool->release(a);
+  }
+  EXPECT_EQ(pool->used_pages(), 2u);
+  SequenceKv b = pool->fork(a);
+  EXPECT_EQ(pool->used_pages(), 2u);
+  write(*pool, b, 1);
+  EXPECT_EQ(pool->states(b)[5], 7);
+  pool->states(b)[5] = 9;
+  write(*pool, a, 1);
+  EXPECT_EQ(pool->states(a)[5], 7);
+  pool->release(a);
+  pool->release(b);
+  EXPECT_EQ(pool->used_pages(), 0u);
+}
+
+TEST(KvPool, AStateCannotGoBack) {
+  const auto pool = pool_for(config_with_states(), 64, 1);
+  SequenceKv kv = pool->make_sequence();
+  write(*pool, kv, 40);
+  pool->truncate(kv, 40);
+  EXPECT_EQ(kv.length, 40u);
+  EXPECT_EQ(pool->used_pages(), 3u);
+  pool->truncate(kv, 39);
+  EXPECT_EQ(kv.length, 0u);
+  EXPECT_EQ(pool->used_pages(), 0u);
+}
+
+TEST(KvPool, ThereAreMoreStatesThanFullSequences) {
+  KvLayout layout(config_with_states());
+  const std::uint64_t one = layout.bytes_for(4096);
+  const std::uint64_t state = layout.groups()[layout.state_group()].page_bytes;
+  for (const std::uint64_t budget : {one, one + 3 * state, 2 * one, 9 * one}) {
+    const auto pool = KvPool::create(layout, budget, 4096).value();
+    EXPECT_TRUE(pool->can_ever_hold(4096));
+    std::vector<SequenceKv> kept;
+    for (;;) {
+      SequenceKv kv = pool->make_sequence();
+      if (!pool->reserve(kv, 1)) break;
+      kv.length = 1;
+      kept.push_back(std::move(kv));
+    }
+    EXPECT_EQ(kept.size(), budget < 2 * one ? 1 + (budget - one) / state : 32u);
+    const std::uint64_t page = layout.groups()[1 - layout.state_group()].page_bytes;
+    EXPECT_LE(kept.size() * state + (pool->total_pages() - kept.size()) * page, budget);
+    for (SequenceKv& kv : kept) pool->release(kv);
+    SequenceKv full = pool->make_sequence();
+    EXPECT_TRUE(pool->reserve(full, 4096));
+  }
 }
 
 TEST(KvPool, SaysWhatAContextNeeds) {

@@ -10,6 +10,18 @@ namespace minerva::engine {
 
 using formats::GgufFile;
 
+namespace {
+
+// Rows [begin, begin + count) of each `step` rows.
+std::vector<RowPiece> every(std::size_t groups, std::size_t begin, std::size_t count,
+                            std::size_t step) {
+  std::vector<RowPiece> pieces;
+  for (std::size_t i = 0; i < groups; ++i) pieces.push_back({i * step + begin, count});
+  return pieces;
+}
+
+}  // namespace
+
 Result<void> Model::request(WeightLoader& loader) {
   const ModelConfig& c = config_;
   MINERVA_TRY(loader.norm(std::string(c.output_norm_name), 1, c.width, output_norm_));
@@ -70,6 +82,11 @@ Result<void> Model::request_attention(WeightLoader& loader, std::size_t i, const
     MINERVA_TRY(loader.vector(p + "shortconv.conv.weight", c.width, tokens, to.convolution));
     return loader.linear(p + "shortconv.out_proj", c.width, c.width, to.attention_out);
   }
+  if (c.layers[i].delta) {
+    MINERVA_TRY(request_delta(loader, p, to.delta));
+    return loader.linear(p + "ssm_out", c.width, c.delta.value_heads * c.delta.value_dim,
+                         to.attention_out);
+  }
   const std::size_t head_dim = head_dim_of(c, i);
   const std::size_t kv_heads = kv_heads_of(c, i);
   const std::size_t q_rows = c.heads * head_dim;
@@ -95,7 +112,15 @@ Result<void> Model::request_attention(WeightLoader& loader, std::size_t i, const
     MINERVA_TRY(loader.linear_rows(p + "attn_qkv", {q_rows, kv_rows, all}, c.width, to.k));
     return loader.linear_rows(p + "attn_qkv", {q_rows + kv_rows, kv_rows, all}, c.width, to.v);
   }
-  MINERVA_TRY(loader.linear(p + "attn_q", q_rows, c.width, to.q));
+  if (c.attention_gate) {  // each head's query, then its gate
+    const std::string both = p + "attn_q";
+    MINERVA_TRY(loader.linear_pieces(both, 2 * q_rows, every(c.heads, 0, head_dim, 2 * head_dim),
+                                     c.width, to.q));
+    MINERVA_TRY(loader.linear_pieces(
+        both, 2 * q_rows, every(c.heads, head_dim, head_dim, 2 * head_dim), c.width, to.q_gate));
+  } else {
+    MINERVA_TRY(loader.linear(p + "attn_q", q_rows, c.width, to.q));
+  }
   if (!own_kv) {
     for (const char* name : {"attn_k", "attn_v", "attn_k_norm"})
       loader.ignore(p + name + ".weight");
@@ -105,6 +130,54 @@ Result<void> Model::request_attention(WeightLoader& loader, std::size_t i, const
   const bool may_share = c.value_norm && c.layers[i].window == 0;
   if (may_share && !loader.has(p + "attn_v.weight")) return {};  // values are made of keys
   return loader.linear(p + "attn_v", kv_rows, c.width, to.v);
+}
+
+Result<void> Model::request_delta(WeightLoader& loader, const std::string& p, DeltaWeights& to) {
+  const ModelConfig& c = config_;
+  const DeltaConfig& d = c.delta;
+  const std::size_t values = d.value_heads * d.value_dim;
+  const std::size_t own_values = values / d.key_heads;  // of one key head
+  if (loader.has(p + "ssm_in.weight")) {
+    // As the first files had it: each key head's query, key, values and gates.
+    const std::string all = p + "ssm_in";
+    const std::size_t each = 2 * d.key_dim + 2 * own_values;
+    std::vector<RowPiece> pieces;
+    for (const auto& [begin, count] :
+         {std::pair{std::size_t{0}, d.key_dim}, std::pair{d.key_dim, d.key_dim},
+          std::pair{2 * d.key_dim, own_values}}) {
+      const auto more = every(d.key_heads, begin, count, each);
+      pieces.insert(pieces.end(), more.begin(), more.end());
+    }
+    const std::size_t rows = d.key_heads * each;
+    MINERVA_TRY(loader.linear_pieces(all, rows, std::move(pieces), c.width, to.mixed));
+    MINERVA_TRY(loader.linear_pieces(
+        all, rows, every(d.key_heads, 2 * d.key_dim + own_values, own_values, each), c.width,
+        to.gate));
+  } else {
+    MINERVA_TRY(loader.linear(p + "attn_qkv", d.mixed(), c.width, to.mixed));
+    MINERVA_TRY(loader.linear(p + "attn_gate", values, c.width, to.gate));
+  }
+  if (!d.spread) {  // each key head's betas, then its alphas
+    const std::string both = p + "ssm_ba";
+    const std::size_t own = d.value_heads / d.key_heads;
+    const std::size_t rows = 2 * d.value_heads;
+    MINERVA_TRY(
+        loader.linear_pieces(both, rows, every(d.key_heads, 0, own, 2 * own), c.width, to.beta));
+    MINERVA_TRY(
+        loader.linear_pieces(both, rows, every(d.key_heads, own, own, 2 * own), c.width, to.alpha));
+  } else {
+    MINERVA_TRY(loader.linear(p + "ssm_beta", d.value_heads, c.width, to.beta));
+    MINERVA_TRY(loader.linear(p + "ssm_alpha", d.value_heads, c.width, to.alpha));
+  }
+  std::vector<float> taps;
+  MINERVA_TRY(loader.vector(p + "ssm_conv1d.weight", d.mixed(), d.taps, taps));
+  to.taps.resize(taps.size());
+  for (std::size_t i = 0; i < taps.size(); ++i) {
+    to.taps[i % d.taps * d.mixed() + i / d.taps] = taps[i];
+  }
+  MINERVA_TRY(loader.vector(p + "ssm_a", 1, d.value_heads, to.rate));
+  MINERVA_TRY(loader.vector(p + "ssm_dt.bias", 1, d.value_heads, to.bias));
+  return loader.norm(p + "ssm_norm", 1, d.value_dim, to.norm);
 }
 
 Result<void> Model::request_latents(WeightLoader& loader, const std::string& p, LayerWeights& to) {

@@ -64,6 +64,7 @@ class Model {
   Result<void> request_layer(WeightLoader& loader, std::size_t i);
   Result<void> request_attention(WeightLoader& loader, std::size_t i, const std::string& prefix,
                                  LayerWeights& to);
+  Result<void> request_delta(WeightLoader& loader, const std::string& prefix, DeltaWeights& to);
   Result<void> request_layer_inputs(WeightLoader& loader);
   Result<void> request_latents(WeightLoader& loader, const std::string& prefix, LayerWeights& to);
   Result<void> request_feed_forward(WeightLoader& loader, std::size_t i, const std::string& prefix,

@@ -46,6 +46,9 @@ constexpr std::array kArchitectures = {
     Architecture{"starcoder2", read_starcoder2},
     Architecture{"glm4", read_glm4},
     Architecture{"qwen2vl", read_qwen2vl},
+    Architecture{"qwen3next", read_qwen3next},
+    Architecture{"qwen35", read_qwen35},
+    Architecture{"qwen35moe", read_qwen35moe},
     Architecture{"qwen3vl", read_qwen3vl},
     Architecture{"qwen3vlmoe", read_qwen3vlmoe},
     Architecture{"gemma", read_gemma},
@@ -238,8 +241,12 @@ Result<ModelConfig> read_base(const GgufFile& file, std::string_view architectur
 
   MINERVA_ASSIGN(const std::size_t layers, count(file, prefix + "block_count", kLayersMax));
   MINERVA_ASSIGN(config.width, count(file, prefix + "embedding_length", kWidthMax));
+  // Files of models whose layers all have experts may leave the dense width out.
+  const std::string ff_key = prefix + "feed_forward_length";
+  const std::string expert_key = prefix + "expert_feed_forward_length";
+  const bool experts_only = !file.has(ff_key) && file.has(expert_key);
   MINERVA_ASSIGN(const auto ff_widths,
-                 read_counts(file, prefix + "feed_forward_length", kWidthMax, layers));
+                 read_counts(file, experts_only ? expert_key : ff_key, kWidthMax, layers));
   config.ff_width = std::ranges::max(ff_widths);
   MINERVA_ASSIGN(config.trained_context, count(file, prefix + "context_length", kContextMax));
   MINERVA_ASSIGN(config.heads, count(file, prefix + "attention.head_count", kHeadsMax));
@@ -290,6 +297,12 @@ std::size_t widest_kv(const ModelConfig& config) {
     widest = std::max(widest, kv_heads_of(config, i) * head_dim_of(config, i));
   }
   return widest;
+}
+
+std::size_t attended_width(const ModelConfig& config) {
+  std::size_t widest = config.heads * config.head_dim;
+  if (has_convolutions(config)) widest = std::max(widest, config.width);
+  return std::max(widest, config.delta.value_heads * config.delta.value_dim);
 }
 
 bool has_convolutions(const ModelConfig& config) {

@@ -71,6 +71,8 @@ struct LayerConfig {
   // With n: a short convolution over n tokens stands in attention's place. What it reads of tokens
   // before is kept as one head's keys and values are, with a window of n.
   std::size_t convolution = 0;
+  // A gated delta rule (DeltaConfig) stands in attention's place.
+  bool delta = false;
   // The layer whose keys and values it attends to, having none of its own.
   std::optional<std::size_t> shares_kv_of = {};
 };
@@ -115,6 +117,33 @@ struct LatentConfig {
 // Of the latents' norms, whatever the model's other norms have.
 inline constexpr float kLatentEps = 1e-6F;
 
+// Gated delta rules in some layers' place of attention: each of their value heads has a state, a
+// matrix that a token's key and value change (kernel_table.h), instead of keys and values of past
+// tokens. A convolution over the last `taps` tokens comes first; each key head serves
+// value_heads / key_heads value heads.
+struct DeltaConfig {
+  std::size_t key_heads = 0;  // 0: the model has none
+  std::size_t value_heads = 0;
+  std::size_t key_dim = 0;
+  std::size_t value_dim = 0;
+  std::size_t taps = 0;
+  // Key head k serves value heads k, k + key_heads and so on, rather than neighbours.
+  bool spread = false;
+
+  // Values of a token that the convolution sees: all heads' queries, keys and values.
+  std::size_t mixed() const { return 2 * key_heads * key_dim + value_heads * value_dim; }
+  std::size_t key_head_of(std::size_t value_head) const {
+    return spread ? value_head % key_heads : value_head / (value_heads / key_heads);
+  }
+  // Of one layer: mixed values of the last taps - 1 tokens, then each value head's matrix.
+  std::size_t state_floats() const {
+    return (taps - 1) * mixed() + value_heads * key_dim * value_dim;
+  }
+};
+inline constexpr std::size_t kTapsMax = 16;
+// Of the norms of its queries and keys, which are by the sum of squares.
+inline constexpr float kDeltaEps = 1e-6F;
+
 // A decoder, put together from traits: x is the residual stream, A attention, F the feed-forward, n
 // the norms that the flags ask for (else nothing).
 //   x += residual_scale * n_post(A(n_pre(x)));  x += residual_scale * n_post(F(n_pre(x)))
@@ -141,6 +170,10 @@ struct ModelConfig {
   float attention_scale = 1;
   float attention_softcap = 0;  // 0: none
   LatentConfig latent;
+  DeltaConfig delta;
+  // Behind each head's query in attn_q's rows there are as many of a gate, whose sigmoid multiplies
+  // what the head takes.
+  bool attention_gate = false;
   bool attention_sinks = false;  // each head has a logit more, whose value is zero
   // Position p's q is multiplied by 1 + scale * ln(1 + floor(p / length)).
   float temperature_scale = 0;
@@ -182,6 +215,8 @@ inline std::size_t ff_width_of(const ModelConfig& config, std::size_t layer) {
 // kv_heads * head_dim of the layer that has most.
 std::size_t widest_kv(const ModelConfig& config);
 bool has_convolutions(const ModelConfig& config);
+// Of what attention, or what stands in its place, gives for a token in the widest layer.
+std::size_t attended_width(const ModelConfig& config);
 
 Result<ModelConfig> read_config(const formats::GgufFile& file);
 
@@ -278,6 +313,9 @@ Result<ModelConfig> read_glm4moe(const formats::GgufFile& file);
 Result<ModelConfig> read_deepseek2(const formats::GgufFile& file);
 Result<ModelConfig> read_lfm2(const formats::GgufFile& file);
 Result<ModelConfig> read_lfm2moe(const formats::GgufFile& file);
+Result<ModelConfig> read_qwen3next(const formats::GgufFile& file);
+Result<ModelConfig> read_qwen35(const formats::GgufFile& file);
+Result<ModelConfig> read_qwen35moe(const formats::GgufFile& file);
 Result<ModelConfig> read_dots1(const formats::GgufFile& file);
 Result<ModelConfig> read_exaone(const formats::GgufFile& file);
 Result<ModelConfig> read_internlm2(const formats::GgufFile& file);

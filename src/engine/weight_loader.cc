@@ -33,6 +33,18 @@ Result<PackedWeight> pack_turned(const GgufTensor& tensor, std::span<const std::
   return packed;
 }
 
+Result<formats::TensorBytes> read_pieces(const GgufTensor& tensor,
+                                         std::span<const RowPiece> pieces) {
+  formats::TensorBytes all;
+  for (const RowPiece& piece : pieces) {
+    MINERVA_ASSIGN(const formats::TensorBytes one,
+                   formats::read_rows(tensor, piece.begin, piece.count));
+    all.owned.insert(all.owned.end(), one.bytes.begin(), one.bytes.end());
+  }
+  all.bytes = all.owned;
+  return all;
+}
+
 // What the metadata's reading has taken, what old files keep for nobody, and a projector's part
 // of a file: that is for images, which the engine does not take.
 bool is_read_elsewhere(std::string_view name) {
@@ -110,6 +122,21 @@ Result<void> WeightLoader::linear_rows(const std::string& name, RowRange rows, s
   MINERVA_TRY(vector(name + ".bias", 1, rows.all, all));
   const auto begin = all.begin() + static_cast<std::ptrdiff_t>(rows.begin);
   to.bias.assign(begin, begin + static_cast<std::ptrdiff_t>(rows.count));
+  return {};
+}
+
+Result<void> WeightLoader::linear_pieces(const std::string& name, std::size_t all,
+                                         std::vector<RowPiece> pieces, std::size_t cols,
+                                         Linear& to) {
+  MINERVA_ASSIGN(const GgufTensor* found, find(name + ".weight", all, cols));
+  std::size_t rows = 0;
+  for (const RowPiece& piece : pieces) rows += piece.count;
+  jobs_.push_back({.source = found,
+                   .first_row = 0,
+                   .rows = rows,
+                   .cols = cols,
+                   .target = &to.weight,
+                   .pieces = std::move(pieces)});
   return {};
 }
 
@@ -236,7 +263,8 @@ Result<void> WeightLoader::prepare_stacks(Numerics numerics) {
 
 Result<void> WeightLoader::pack(const Job& job, Numerics numerics) {
   MINERVA_ASSIGN(const formats::TensorBytes data,
-                 formats::read_rows(*job.source, job.first_row, job.rows));
+                 job.pieces.empty() ? formats::read_rows(*job.source, job.first_row, job.rows)
+                                    : read_pieces(*job.source, job.pieces));
   if (job.turned) {
     MINERVA_ASSIGN(*job.target, pack_turned(*job.source, data.bytes, job.rows, job.cols));
   } else if (job.target->rows() != 0) {  // of a stack: it has its memory already

@@ -29,6 +29,12 @@ struct RowRange {
   std::size_t all = 0;
 };
 
+// Rows [begin, begin + count).
+struct RowPiece {
+  std::size_t begin = 0;
+  std::size_t count = 0;
+};
+
 // Names are given without their ending ".weight" or ".bias". Targets stay where they are until
 // pack_all() has run. Errors: InvalidModel for a missing tensor or a shape that is not the
 // metadata's, Unsupported for a weight type.
@@ -54,6 +60,9 @@ class WeightLoader {
   Result<void> linear(const std::string& name, std::size_t rows, std::size_t cols, Linear& to);
   // Rows of a matrix that holds several.
   Result<void> linear_rows(const std::string& name, RowRange rows, std::size_t cols, Linear& to);
+  // Several ranges of the rows of a matrix that mixes several, one behind the other; without bias.
+  Result<void> linear_pieces(const std::string& name, std::size_t all, std::vector<RowPiece> pieces,
+                             std::size_t cols, Linear& to);
   // A matrix whose packing waits for pack_all().
   Result<void> matrix(const std::string& tensor, RowRange rows, std::size_t cols, PackedWeight& to);
 
@@ -95,7 +104,8 @@ class WeightLoader {
     std::size_t cols;
     PackedWeight* target;  // null until its stack has memory
     bool as_float = false;
-    bool turned = false;  // the target is [cols][rows]
+    bool turned = false;                // the target is [cols][rows]
+    std::vector<RowPiece> pieces = {};  // that the rows are; empty: they lie together
   };
   // Experts' matrices of one shape and type, from jobs_[first_job] on.
   struct Stack {

@@ -32,6 +32,16 @@ struct LatentWeights {
   MatrixStack value_up;  // of each head [value_dim][rank]
 };
 
+// Of a gated delta rule (DeltaConfig).
+struct DeltaWeights {
+  Linear mixed;                   // [mixed][width]: queries, keys, values, each of all heads
+  Linear gate;                    // [value_heads * value_dim][width], of the output
+  Linear beta, alpha;             // [value_heads][width]: how much is learnt, and forgotten
+  std::vector<float> taps;        // [taps][mixed], of the oldest token first
+  std::vector<float> rate, bias;  // [value_heads]: decay = exp(rate * softplus(alpha + bias))
+  Norm norm;                      // [value_dim], of each head's output
+};
+
 // Which of them exist is the ModelConfig's to say; model.cc names the tensors.
 struct LayerWeights {
   Norm attention_norm;            // [width], with pre_norms
@@ -41,7 +51,9 @@ struct LayerWeights {
   Norm post_ff_norm;              // [width], with post_norms
   Linear q, k, v, attention_out;  // [heads*dim][width], [kv_heads*dim][width], ., [width][.]
   std::vector<float> sinks;       // [heads], with attention_sinks
+  Linear q_gate;                  // [heads*dim][width], with attention_gate
   LatentWeights latent;           // instead of k and v
+  DeltaWeights delta;             // instead of q, k and v
   // With a convolution, instead of q, k and v: two gates and what they gate, [3 * width][width];
   // and of each value the weights of its tokens, the oldest first, [width][tokens].
   Linear gates;

@@ -59,6 +59,23 @@ struct AttendArgs {
   bool with_rest = false;
 };
 
+// One token of the gated delta rule on one head's state S, which remembers a value for each key:
+//   seen[j] = sum over i ascending, by fma from 0, of (S[i][j] * decay) * k[i]
+//   change[j] = (v[j] - seen[j]) * beta
+//   S[i][j] = fma(k[i], change[j], S[i][j] * decay)
+//   out[j] = sum over i ascending, by fma from 0, of S[i][j] * q[i]
+struct DeltaArgs {
+  float* state = nullptr;  // [key_dim][value_dim]
+  std::size_t key_dim = 0;
+  std::size_t value_dim = 0;
+  const float* q = nullptr;  // [key_dim]
+  const float* k = nullptr;  // [key_dim]
+  const float* v = nullptr;  // [value_dim]
+  float decay = 1;
+  float beta = 1;
+  float* out = nullptr;  // [value_dim]
+};
+
 struct KernelTable {
   Isa isa = Isa::Scalar;
   std::string_view name;  // "scalar", "avx2", "avx512"
@@ -116,6 +133,18 @@ struct KernelTable {
   // NaN stays NaN. out may be gate.
   void (*clamped_swiglu)(const float* gate, const float* up, std::size_t n, float sharpness,
                          float limit, float* out) noexcept = nullptr;
+  // out[i] = x[i] / (1 + exp(-gate[i])). x may be null (all ones). out may be x or gate.
+  void (*sigmoid_mul)(const float* gate, const float* x, std::size_t n,
+                      float* out) noexcept = nullptr;
+  // out[i] = exp(rate[i] * log(1 + exp(x[i] + bias[i]))). out may be x.
+  void (*softplus_decay)(const float* x, const float* bias, const float* rate, std::size_t n,
+                         float* out) noexcept = nullptr;
+  // A short convolution of each value over `taps` rows, the oldest first:
+  //   s = sum over j ascending, by fma from 0, of weights[j * stride + i] * rows[j][i]
+  //   out[i] = s / (1 + exp(-s))
+  void (*convolve_silu)(const float* const* rows, const float* weights, std::size_t stride,
+                        std::size_t taps, std::size_t n, float* out) noexcept = nullptr;
+  void (*delta_rule)(const DeltaArgs& args) noexcept = nullptr;
   // Rotates the first n_rot values of each of `heads` rows of x[heads][head_dim] in place.
   // cos, sin: [n_rot / 2]. Pairs: (2i, 2i+1), or (i, i + n_rot/2) when `halves`.
   //   a' = fma(a, cos, -(b*sin)),  b' = fma(a, sin, b*cos)

@@ -118,6 +118,31 @@ void silu(benchmark::State& state, const KernelTable& table) {
   rates(state, values.size() * 4, values.size());
 }
 
+// States of `heads` heads of 128 x 128, one after the other: one is in the cache, many are not.
+void delta_rule(benchmark::State& state, const KernelTable& table, std::size_t heads) {
+  constexpr std::size_t kDim = 128;
+  std::mt19937 rng(5);
+  std::vector<float> states = random_floats(heads * kDim * kDim, rng);
+  const auto q = random_floats(kDim, rng, 0.1F);
+  const auto v = random_floats(kDim, rng);
+  std::vector<float> out(kDim);
+  std::size_t head = 0;
+  for (auto _ : state) {
+    table.delta_rule({.state = states.data() + head * kDim * kDim,
+                      .key_dim = kDim,
+                      .value_dim = kDim,
+                      .q = q.data(),
+                      .k = q.data(),
+                      .v = v.data(),
+                      .decay = 0.9F,
+                      .beta = 0.5F,
+                      .out = out.data()});
+    benchmark::DoNotOptimize(out.data());
+    head = (head + 1) % heads;
+  }
+  rates(state, kDim * kDim * sizeof(float), 2 * kDim * kDim);
+}
+
 [[maybe_unused]] const bool kRegistered = [] {
   for (const KernelTable* table : tables_here()) {
     const auto add = [&](std::string_view what, std::string_view detail, auto&& body) {
@@ -149,6 +174,10 @@ void silu(benchmark::State& state, const KernelTable& table) {
     for (const std::size_t tokens : {1U, 64U}) {
       add("quantize", fmt::to_string(tokens),
           [=](benchmark::State& s) { quantize(s, *table, tokens); });
+    }
+    for (const std::size_t heads : {1U, 768U}) {
+      add("delta_rule", fmt::to_string(heads),
+          [=](benchmark::State& s) { delta_rule(s, *table, heads); });
     }
     add("silu", "1536", [=](benchmark::State& s) { silu(s, *table); });
   }

@@ -1,5 +1,6 @@
 #include "models/config_facts.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "base/checked.h"
@@ -44,8 +45,22 @@ std::uint64_t kv_heads(const Json& text, std::uint64_t layers) {
   return checked_mul(layers, each).value_or(0);
 }
 
-std::uint64_t kv_of(const Json& text) {
+// Those that keep keys and values: others may have a state of one size instead.
+std::uint64_t layers_with_kv(const Json& text) {
   const std::uint64_t layers = number_in(text, "num_hidden_layers");
+  const Json* kinds = member(text, "layer_types");
+  if (kinds == nullptr || !kinds->is_array()) {
+    const bool has_states = number_in(text, "linear_num_value_heads") != 0;
+    const std::uint64_t interval = number_in(text, "full_attention_interval");
+    return has_states ? layers / (interval == 0 ? 4 : interval) : layers;
+  }
+  const auto is_linear = [](const Json& kind) { return kind == "linear_attention"; };
+  return layers - std::min<std::uint64_t>(
+                      layers, static_cast<std::uint64_t>(std::ranges::count_if(*kinds, is_linear)));
+}
+
+std::uint64_t kv_of(const Json& text) {
+  const std::uint64_t layers = layers_with_kv(text);
   // Latent attention keeps one compressed vector a token, and the rotated part of the key.
   if (const std::uint64_t rank = number_in(text, "kv_lora_rank"); rank != 0)
     return kv_bytes(layers, rank, number_in(text, "qk_rope_head_dim"));

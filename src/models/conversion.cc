@@ -32,7 +32,8 @@ bool is_own(DType type) {
 // divides get F16; and the vocabulary's matrices are not cut down to 4 bits.
 Result<DType> target_type(const GgufTensor& tensor, const std::optional<DType>& wanted) {
   if (tensor.n_dims == 1 || tensor.name.ends_with("_norm.weight") ||
-      tensor.name.contains("ffn_gate_inp") || tensor.name == "position_embd.weight" ||
+      tensor.name.contains("ffn_gate_inp") || tensor.name.ends_with("ssm_conv1d.weight") ||
+      tensor.name.ends_with("shortconv.conv.weight") || tensor.name == "position_embd.weight" ||
       tensor.name == "token_types.weight" || tensor.name.ends_with(".bias"))
     return DType::F32;
   if (!wanted) {

@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "formats/gguf_metadata.h"
 #include "models/config_reader.h"
+#include "models/delta_heads.h"
 
 namespace minerva::models {
 
@@ -34,13 +35,22 @@ enum class Change : std::uint8_t {
   GroupedQ,  // with rotary pairs as neighbours
   GroupedK,  // the same
   GroupedV,
-  Columns,    // of [expert][input][output]: a row is an output
+  Columns,  // of [expert][input][output]: a row is an output
   EvenColumns,
   OddColumns,
   FirstColumns,  // the first half of the outputs, and the second
   LastColumns,
   Squeeze,  // without dimensions of 1
-  Skip,     // nothing that is computed with
+  // Of gated delta rules (delta_rows.h): rows that each key head has together, to those of all
+  // heads' queries, keys and values, and to those of their gates.
+  MixedOfAll,
+  GatesOfAll,
+  MixedHeads,    // the same without mixture, in GGUF's order of value heads
+  ValueHeads,    // rows or values of each value head
+  ValueColumns,  // inputs of each value head
+  Taps,          // MixedHeads of a convolution, without dimensions of 1 and in F32
+  Decay,         // ValueHeads, of which -e^x is kept
+  Skip,          // nothing that is computed with
 };
 
 // `{}` stands for a number. A pattern is of a module, whose .weight and .bias keep their endings,
@@ -94,6 +104,10 @@ class FamilyWriter {
   std::uint32_t key_dim = 0, value_dim = 0;
   // KV heads of each layer, where they differ; empty: they do not.
   std::vector<std::int32_t> kv_heads_of_layers;
+  // Heads of gated delta rules, where the family has them.
+  DeltaHeads delta;
+  // Modules of such a name are of parts that only guess at further tokens: left out.
+  std::string_view left_out;
   // Set by write_decoder_keys().
   std::uint32_t layers = 0, width = 0, heads = 0, kv_heads = 0, head_dim = 0, context = 0;
 
@@ -177,6 +191,9 @@ Family qwen2_vl_family();
 Family qwen2_5_vl_family();
 Family qwen3_vl_family();
 Family qwen3_vl_moe_family();
+Family qwen3_next_family();
+Family qwen3_5_family();
+Family qwen3_5_moe_family();
 Family gemma2_family();
 Family gemma3_family();
 Family phi3_family();

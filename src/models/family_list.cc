@@ -20,6 +20,7 @@ std::span<const Family> all_families() {
       bert_family(),           roberta_family(),      qwen2_vl_family(),    qwen2_5_vl_family(),
       qwen3_vl_family(),       qwen3_vl_moe_family(), exaone_family(),      internlm2_family(),
       internlm3_family(),      minicpm_family(),      minicpm3_family(),    bailing_moe_family(),
+      qwen3_next_family(),     qwen3_5_family(),      qwen3_5_moe_family(),
   };
   return kFamilies;
 }

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <initializer_list>
 #include <utility>
@@ -86,6 +87,19 @@ bool is_transposed(Change change) {
   }
 }
 
+bool is_of_delta(Change change) {
+  return change == Change::MixedOfAll || change == Change::GatesOfAll ||
+         change == Change::MixedHeads || change == Change::ValueHeads || change == Change::Taps ||
+         change == Change::Decay;
+}
+
+// mlx-lm counts the norms of models with delta rules from 1 when it turns their convolutions, which
+// it does to [values][taps][1].
+bool is_turned_by_mlx(std::string_view name, const FolderTensor& tensor) {
+  return name.ends_with(".linear_attn.conv1d.weight") && tensor.shape.size() == 3 &&
+         tensor.shape[2] == 1 && tensor.shape[1] != 1;
+}
+
 bool is_vector(std::string_view name) { return name.ends_with(".bias"); }
 
 }  // namespace
@@ -93,6 +107,9 @@ bool is_vector(std::string_view name) { return name.ends_with(".bias"); }
 Result<formats::GgufParts> FolderAssembly::run() {
   MINERVA_ASSIGN(const bool whole_tied, whole_.flag_or(kTied, false));
   MINERVA_ASSIGN(tied_, written_.config.flag_or(kTied, whole_tied));
+  for (const auto& [name, tensor] : tensors_.all()) {
+    norms_from_one_ = norms_from_one_ || is_turned_by_mlx(name, tensor);
+  }
   for (const auto& [name, tensor] : tensors_.all()) MINERVA_TRY(place(name));
   const bool said = written_.config.has(kTied) || whole_.has(kTied);
   const bool always_tied = std::ranges::any_of(family_.rules, [](const TensorRule& rule) {
@@ -110,6 +127,7 @@ Result<void> FolderAssembly::place(const std::string& name) {
   if (is_part_of_quantized(tensors_, name) || is_of_other_senses(whole_, name)) return {};
   // The embedding stands in for it, whatever was stored.
   if (tied_ && plain_name(name).starts_with("lm_head.")) return {};
+  if (!written_.left_out.empty() && plain_name(name).starts_with(written_.left_out)) return {};
   MINERVA_ASSIGN(const bool own, place_by(family_.rules, name));
   if (own) return {};
   MINERVA_ASSIGN(const bool usual, place_by(decoder_rules(), name));
@@ -154,6 +172,7 @@ Result<void> FolderAssembly::add(const TensorRule& rule, const std::string& to,
   Target& target = targets_[to];
   if (target.pieces.empty()) target.first_name = name;
   target.change = rule.change;
+  if (norms_from_one_ && rule.change == Change::PlusOne) target.change = Change::Float;
   const std::size_t places = places_of(rule.to);
   target.stacked = numbers.size() > places;
   const std::uint32_t piece = target.stacked ? numbers[places] : 0;
@@ -162,7 +181,47 @@ Result<void> FolderAssembly::add(const TensorRule& rule, const std::string& to,
                 fmt::format("and {} would both be {}", shown(target.first_name), to));
 }
 
+Result<RowOrder> FolderAssembly::delta_order(const Target& target, std::uint64_t rows) const {
+  const DeltaHeads& heads = written_.delta;
+  RowOrder order;
+  order.kind = RowOrder::Kind::Listed;
+  std::uint64_t expected = 2 * heads.keys() + heads.values();
+  if (target.change == Change::MixedOfAll || target.change == Change::GatesOfAll) {
+    expected += heads.values();
+    if (rows == expected) {
+      order.rows =
+          target.change == Change::MixedOfAll ? mixed_of_all_rows(heads) : gates_of_all_rows(heads);
+    }
+  } else if (target.change == Change::MixedHeads || target.change == Change::Taps) {
+    if (rows == expected) order.rows = mixed_rows(heads);
+  } else {
+    // Of a head there is one value, or all of its own.
+    expected = rows == heads.value_heads ? rows : heads.values();
+    if (rows == expected) order.rows = value_head_rows(heads, rows / heads.value_heads);
+  }
+  if (rows == expected) return order;
+  return refuse(
+      ErrorCode::InvalidModel, target.first_name,
+      fmt::format("has {} rows, and {} key heads of {} and {} value heads of {} ask for {}", rows,
+                  heads.key_heads, heads.key_dim, heads.value_heads, heads.value_dim, expected));
+}
+
+Result<std::vector<std::uint32_t>> FolderAssembly::columns_of(const Target& target,
+                                                              const WeightSource& source) const {
+  const DeltaHeads& heads = written_.delta;
+  if (target.change != Change::ValueColumns || !heads.spread) return std::vector<std::uint32_t>{};
+  if (source.cols != heads.values() ||
+      heads.value_dim % formats::dtype_info(source.type).block != 0) {
+    return refuse(ErrorCode::InvalidModel, target.first_name,
+                  fmt::format("has {} columns of {}, and {} value heads of {} are {}", source.cols,
+                              formats::dtype_info(source.type).name, heads.value_heads,
+                              heads.value_dim, heads.values()));
+  }
+  return value_head_order(heads);
+}
+
 Result<RowOrder> FolderAssembly::order_of(const Target& target, std::uint64_t rows) const {
+  if (is_of_delta(target.change)) return delta_order(target, rows);
   RowOrder order;
   switch (target.change) {
     case Change::RotaryQ:
@@ -236,8 +295,13 @@ Result<RowOrder> FolderAssembly::order_of(const Target& target, std::uint64_t ro
 }
 
 Result<void> FolderAssembly::make(const std::string& name, Target target) {
-  if (target.change == Change::Squeeze) {
-    for (auto& [piece, source] : target.pieces) std::erase(source.shape, 1U);
+  if (target.change == Change::Squeeze || target.change == Change::Taps) {
+    for (auto& [piece, source] : target.pieces) {
+      std::erase(source.shape, 1U);
+      if (source.shape.size() != 2 || source.form != WeightSource::Form::Plain) continue;
+      source.rows = source.shape[0];
+      source.cols = source.shape[1];
+    }
   }
   const WeightSource& first = target.pieces.begin()->second;
   std::uint32_t expected = 0;
@@ -262,7 +326,7 @@ Result<void> FolderAssembly::make(const std::string& name, Target target) {
     tensor.dims[d] = first.shape[first.shape.size() - 1 - d];
   if (target.stacked) tensor.dims[dims - 1] = target.pieces.size();
   if (first.shape.size() == 1 || is_vector(name) || target.change == Change::PlusOne ||
-      target.change == Change::Float) {
+      target.change == Change::Float || target.change == Change::Taps) {
     return make_floats(std::move(tensor), target);
   }
   if (is_transposed(target.change)) return make_transposed(std::move(tensor), std::move(target));
@@ -272,7 +336,8 @@ Result<void> FolderAssembly::make(const std::string& name, Target target) {
     return refuse(ErrorCode::InvalidModel, target.first_name, "must have two dimensions");
   // Experts keep their rows apart: an order is one expert's.
   MINERVA_ASSIGN(const RowOrder order, order_of(target, first.shape[first.shape.size() - 2]));
-  if (order.kind == RowOrder::Kind::Same && target.pieces.size() == 1 &&
+  MINERVA_ASSIGN(std::vector<std::uint32_t> columns, columns_of(target, first));
+  if (order.kind == RowOrder::Kind::Same && columns.empty() && target.pieces.size() == 1 &&
       first.form == WeightSource::Form::Plain) {
     tensor.data = first.plain;
     parts_.tensors.push_back(std::move(tensor));
@@ -281,7 +346,7 @@ Result<void> FolderAssembly::make(const std::string& name, Target target) {
   tensor.dims[1] = order.count(tensor.dims[1]);
   std::vector<WeightSource> pieces;
   for (auto& [piece, source] : target.pieces) pieces.push_back(std::move(source));
-  parts_.rows.push_back(std::make_unique<SourceRows>(std::move(pieces), order));
+  parts_.rows.push_back(std::make_unique<SourceRows>(std::move(pieces), order, std::move(columns)));
   tensor.rows = parts_.rows.back().get();
   parts_.tensors.push_back(std::move(tensor));
   return {};
@@ -315,23 +380,26 @@ Result<void> FolderAssembly::make_floats(GgufTensor tensor, const Target& target
   }
   // Of a vector the values are what a matrix's rows are.
   const bool vector = first.shape.size() == 1 || is_vector(tensor.name);
-  RowOrder order;
-  if (vector) {
-    MINERVA_ASSIGN(order, order_of(target, first.cols));
-  }
+  MINERVA_ASSIGN(const RowOrder order, order_of(target, vector ? first.cols : first.rows));
+  const auto changed = [&](float value) {
+    if (target.change == Change::PlusOne) return value + 1;
+    return target.change == Change::Decay ? -std::exp(value) : value;
+  };
   std::vector<float> values;
   std::vector<float> row(first.cols);
   std::vector<std::byte> bytes(first.row_bytes());
   for (const auto& [piece, source] : target.pieces) {
-    for (std::uint64_t r = 0; r < source.rows; ++r) {
-      source.read_row(r, bytes.data());
+    const std::uint64_t rows = vector ? source.rows : order.count(source.rows);
+    for (std::uint64_t r = 0; r < rows; ++r) {
+      source.read_row(vector ? r : order.source_row(r), bytes.data());
       formats::dequantize(source.type, bytes.data(), row.data(), row.size());
-      for (std::uint64_t i = 0; i < order.count(row.size()); ++i) {
-        values.push_back(row[order.source_row(i)] + (target.change == Change::PlusOne ? 1.0F : 0));
+      const std::uint64_t count = vector ? order.count(row.size()) : row.size();
+      for (std::uint64_t i = 0; i < count; ++i) {
+        values.push_back(changed(row[vector ? order.source_row(i) : i]));
       }
     }
   }
-  tensor.dims[0] = order.count(first.cols);
+  tensor.dims[0] = vector ? order.count(first.cols) : first.cols;
   add_floats(std::move(tensor), values);
   return {};
 }

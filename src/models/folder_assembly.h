@@ -42,6 +42,10 @@ class FolderAssembly {
   Result<void> make(const std::string& name, Target target);
   Result<void> make_transposed(formats::GgufTensor tensor, Target target);
   Result<void> make_floats(formats::GgufTensor tensor, const Target& target);
+  // Of gated delta rules.
+  Result<RowOrder> delta_order(const Target& target, std::uint64_t rows) const;
+  Result<std::vector<std::uint32_t>> columns_of(const Target& target,
+                                                const WeightSource& source) const;
   Result<RowOrder> order_of(const Target& target, std::uint64_t rows) const;
   void add_floats(formats::GgufTensor tensor, const std::vector<float>& values);
 
@@ -51,6 +55,7 @@ class FolderAssembly {
   ConfigReader whole_;
   bool tied_ = false;
   bool lacks_output_ = false;
+  bool norms_from_one_ = false;  // the folder's norms count from 1 where its family's do from 0
   std::map<std::string, Target> targets_;
   formats::GgufParts parts_;
 };

@@ -43,10 +43,21 @@ std::uint64_t kv_heads(const formats::GgufFile& file, const std::string& prefix,
   return checked_mul(layers, heads).value_or(0);
 }
 
+// Those that keep keys and values: in models with gated delta rules every so-manieth one.
+std::uint64_t layers_with_kv(const formats::GgufFile& file, const std::string& prefix) {
+  const std::uint64_t layers = number(file, prefix + "block_count");
+  if (const auto states = file.get_bools(prefix + "attention.recurrent_layers")) {
+    const auto count = static_cast<std::uint64_t>(std::ranges::count(*states, true));
+    return layers - std::min(layers, count);
+  }
+  const std::uint64_t interval = number(file, prefix + "full_attention_interval");
+  return interval == 0 ? layers : layers / interval;
+}
+
 // Keys and values as models of llama's kind keep them. Layers that look at a window need less, so
 // this is the most that a token can take.
 std::uint64_t kv_of(const formats::GgufFile& file, const std::string& prefix) {
-  const std::uint64_t layers = number(file, prefix + "block_count");
+  const std::uint64_t layers = layers_with_kv(file, prefix);
   const std::uint64_t heads = number(file, prefix + "attention.head_count");
   const std::uint64_t width = heads == 0 ? 0 : number(file, prefix + "embedding_length") / heads;
   const auto length = [&](const char* key) {

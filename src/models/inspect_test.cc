@@ -61,6 +61,11 @@ TEST(InspectFile, KeysAndValuesByTheModelsOwnFigures) {
   const std::vector<std::int32_t> heads = {1, 0, 4};
   array.add_i32s("llama.attention.head_count_kv", heads);
   EXPECT_EQ(kv(array), 5U * 128 * 2);
+  test::GgufWriter states = small_gguf();  // in three of four layers
+  states.add_u32("llama.full_attention_interval", 4);
+  EXPECT_EQ(kv(states), 7U * 3 * 128 * 2);
+  states.add_bools("llama.attention.recurrent_layers", {true, false, true});
+  EXPECT_EQ(kv(states), 28U * 3 * 128 * 2);
   test::GgufWriter none = small_gguf();
   none.remove("llama.attention.head_count_kv");
   EXPECT_EQ(kv(none), 30U * 9 * 128 * 2) << "without its own number, as many as heads";

@@ -144,6 +144,7 @@ std::vector<std::span<const std::byte>> WeightSource::views() const {
 std::uint64_t RowOrder::count(std::uint64_t rows) const {
   if (kind == Kind::Half) return rows / 2;
   if (kind == Kind::Heads) return rows / step * taken;
+  if (kind == Kind::Listed) return this->rows.size();
   if (kind != Kind::Every) return rows;
   return rows <= first ? 0 : (rows - first + step - 1) / step;
 }
@@ -166,22 +167,32 @@ std::uint64_t RowOrder::source_row(std::uint64_t row) const {
       return first + row * step;
     case Kind::Half:
       return row / (step / 2) * step + first + row % (step / 2);
+    case Kind::Listed:
+      return rows[row];
   }
   return row;
 }
 
-SourceRows::SourceRows(std::vector<WeightSource> pieces, RowOrder order)
+SourceRows::SourceRows(std::vector<WeightSource> pieces, RowOrder order,
+                       std::vector<std::uint32_t> columns)
     : pieces_(std::move(pieces)),
-      order_(order),
-      rows_each_(order.count(pieces_.front().rows)),
+      order_(std::move(order)),
+      columns_(std::move(columns)),
+      rows_each_(order_.count(pieces_.front().rows)),
       row_bytes_(pieces_.front().row_bytes()) {}
 
 void SourceRows::read(std::uint64_t first, std::span<std::byte> out) const {
   MINERVA_CHECK(out.size() % row_bytes_ == 0);
   std::byte* to = out.data();
+  std::vector<std::byte> plain(columns_.empty() ? 0 : row_bytes_);
   for (std::uint64_t i = 0; i < out.size() / row_bytes_; ++i, to += row_bytes_) {
     const std::uint64_t row = first + i;
-    pieces_[row / rows_each_].read_row(order_.source_row(row % rows_each_), to);
+    pieces_[row / rows_each_].read_row(order_.source_row(row % rows_each_),
+                                       columns_.empty() ? to : plain.data());
+    const std::uint64_t bytes = columns_.empty() ? 0 : row_bytes_ / columns_.size();
+    for (std::size_t c = 0; c < columns_.size(); ++c) {
+      std::memcpy(to + c * bytes, plain.data() + columns_[c] * bytes, bytes);
+    }
   }
 }
 

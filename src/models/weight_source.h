@@ -74,6 +74,8 @@ struct RowOrder {
     Half,
     // Of each `step` heads the `taken` ones from `first` on; pairs may be interleaved as above.
     Heads,
+    // As `rows` says.
+    Listed,
   };
   Kind kind = Kind::Same;
   std::uint64_t head_dim = 0;
@@ -81,6 +83,7 @@ struct RowOrder {
   std::uint64_t step = 1;
   std::uint64_t taken = 1;
   bool interleaved = false;
+  std::vector<std::uint32_t> rows = {};  // of each its source's row
 
   // Rows that the tensor has of a source of `rows`.
   std::uint64_t count(std::uint64_t rows) const;
@@ -90,13 +93,16 @@ struct RowOrder {
 // Sources of one shape and type, one behind the other.
 class SourceRows final : public formats::TensorRows {
  public:
-  SourceRows(std::vector<WeightSource> pieces, RowOrder order);
+  // With `columns`, each row is as many equal pieces, of each of which it says the source's place.
+  SourceRows(std::vector<WeightSource> pieces, RowOrder order,
+             std::vector<std::uint32_t> columns = {});
   void read(std::uint64_t first, std::span<std::byte> out) const override;
   std::vector<std::span<const std::byte>> sources() const override;
 
  private:
   std::vector<WeightSource> pieces_;
   RowOrder order_;
+  std::vector<std::uint32_t> columns_;
   std::uint64_t rows_each_;
   std::uint64_t row_bytes_;
 };

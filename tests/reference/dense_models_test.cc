@@ -97,7 +97,8 @@ std::vector<Case> cases() {
                            "qwen3_vl_moe",   "exaone",
                            "internlm2",      "internlm3",
                            "minicpm",        "minicpm3",
-                           "bailing_moe"}) {
+                           "bailing_moe",    "qwen3_next",
+                           "qwen3_5",        "qwen3_5_moe"}) {
     all.push_back({name});
   }
   all.push_back({"phi3_longrope", "logits_short.bin"});

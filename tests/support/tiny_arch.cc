@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/rng.h"
+#include "support/tiny_delta.h"
 #include "support/tiny_gemma4.h"
 #include "support/tiny_lfm2.h"
 #include "support/tiny_model.h"
@@ -254,13 +255,16 @@ void add_metadata(GgufWriter& writer, const Shape& shape) {
 std::vector<std::string> tiny_arch_names() {
   std::vector<std::string> names;
   for (const Shape& shape : kShapes) names.emplace_back(shape.name);
-  names.insert(names.end(), {"gemma4", "gemma4_moe", "lfm2", "lfm2moe"});
+  names.insert(names.end(),
+               {"gemma4", "gemma4_moe", "lfm2", "lfm2moe", "qwen3next", "qwen35", "qwen35moe"});
   return names;
 }
 
 GgufWriter tiny_arch(std::string_view name, DType type, std::string_view left_out) {
   if (name.starts_with("gemma4")) return tiny_gemma4(name == "gemma4_moe", type, left_out);
   if (name.starts_with("lfm2")) return tiny_lfm2(name == "lfm2moe", type, left_out);
+  if (name == "qwen3next" || name.starts_with("qwen35"))
+    return tiny_delta({.architecture = name, .type = type, .left_out = left_out});
   const Shape* shape = nullptr;
   for (const Shape& s : kShapes) shape = s.name == name ? &s : shape;
   MINERVA_CHECK(shape != nullptr);

@@ -17,6 +17,10 @@ consteval KernelTable make_table(Isa isa, std::string_view name) {
   table.relu_squared_mul = relu_squared_mul;
   table.gelu_erf = gelu_erf;
   table.clamped_swiglu = clamped_swiglu;
+  table.sigmoid_mul = sigmoid_mul;
+  table.softplus_decay = softplus_decay;
+  table.convolve_silu = convolve_silu;
+  table.delta_rule = delta_rule;
   table.rope = rope;
   table.store_kv = store_kv;
   table.store_kv_rest = store_kv_rest;

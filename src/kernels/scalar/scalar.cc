@@ -10,6 +10,9 @@ namespace {
 
 #include "kernels/generic/vector.inl.h"
 
+inline constexpr int kDeltaVectors = 4;
+#include "kernels/generic/recurrent.inl.h"
+
 #include "kernels/generic/quantize.inl.h"
 
 #include "kernels/generic/attend.inl.h"
