@@ -15,7 +15,7 @@ enum class ModelFormat : std::uint8_t {
   Gguf,
   Safetensors,  // a Hugging Face folder, of full or half precision
   Mlx,          // a folder that mlx-lm made, quantised or not
-  Gptq,         // a Hugging Face folder with GPTQ or AWQ weights
+  Gptq,         // a Hugging Face folder with weights of GPTQ, AWQ or compressed-tensors
   OnnxGenAi,    // a folder with genai_config.json
   TensorRt,     // a folder with built engines
   Remote,       // on another server, known by name only

@@ -43,22 +43,6 @@ std::string plain_name(std::string_view name) {
   return std::string(name);
 }
 
-// Belongs to MODULE.weight, which mlx-lm has quantised, or which is of 8-bit floats.
-bool is_part_of_quantized(const FolderTensors& tensors, std::string_view name) {
-  constexpr std::string_view kScale = "_scale_inv";
-  if (name.ends_with(kScale)) {
-    const FolderTensor* codes = tensors.find(name.substr(0, name.size() - kScale.size()));
-    return codes != nullptr && codes->dtype == "F8_E4M3";
-  }
-  for (const std::string_view ending : {".scales", ".biases"}) {
-    if (!name.ends_with(ending)) continue;
-    const std::string weight = std::string(name.substr(0, name.size() - ending.size())) + ".weight";
-    const FolderTensor* codes = tensors.find(weight);
-    return codes != nullptr && codes->dtype == "U32";
-  }
-  return false;
-}
-
 constexpr std::string_view kTied = "tie_word_embeddings";
 
 // The eyes and ears of a model whose text part is run: requests with images go to other engines.
@@ -124,7 +108,7 @@ Result<formats::GgufParts> FolderAssembly::run() {
 }
 
 Result<void> FolderAssembly::place(const std::string& name) {
-  if (is_part_of_quantized(tensors_, name) || is_of_other_senses(whole_, name)) return {};
+  if (tensors_.is_part_of_quantized(name) || is_of_other_senses(whole_, name)) return {};
   // The embedding stands in for it, whatever was stored.
   if (tied_ && plain_name(name).starts_with("lm_head.")) return {};
   if (!written_.left_out.empty() && plain_name(name).starts_with(written_.left_out)) return {};
@@ -137,7 +121,9 @@ Result<void> FolderAssembly::place(const std::string& name) {
 }
 
 Result<bool> FolderAssembly::place_by(std::span<const TensorRule> rules, const std::string& name) {
-  const std::string plain = plain_name(name);
+  const std::string_view coded = module_of_codes(name);
+  const std::string plain =
+      coded.empty() ? plain_name(name) : plain_name(std::string(coded) + ".weight");
   std::string_view module = plain;
   std::string_view ending;
   for (const std::string_view known : {".weight", ".bias"}) {

@@ -81,6 +81,8 @@ FolderVerdict judge_folder_model(const Json& config) {
     verdict.objection = "cannot read its weights: " + how.error().message;
   if (const auto how = read_float8_quantization(reader); !how)
     verdict.objection = "cannot read its weights: " + how.error().message;
+  if (const auto how = read_packed_quantization(reader); !how)
+    verdict.objection = "cannot read its weights: " + how.error().message;
   return verdict;
 }
 

@@ -9,9 +9,9 @@
 #include <optional>
 
 #include "base/checked.h"
-#include "base/log.h"
 #include "formats/safetensors.h"
 #include "models/folder_weights.h"
+#include "models/tensor_checks.h"
 
 namespace minerva::models {
 namespace {
@@ -20,35 +20,6 @@ using formats::DType;
 
 constexpr std::uint64_t kBlock = 32;
 constexpr std::uint64_t kMxBlockBytes = 16;
-constexpr std::size_t kShownBytesMax = 80;
-
-std::string shown(std::string_view name) { return escape_controls(name.substr(0, kShownBytesMax)); }
-
-std::unexpected<Error> bad(std::string_view name, std::string_view what) {
-  return fail(ErrorCode::InvalidModel, fmt::format("tensor {}: {}", shown(name), what),
-              shown(name));
-}
-
-std::optional<DType> float_type(std::string_view dtype) {
-  if (dtype == "F32") return DType::F32;
-  if (dtype == "F16") return DType::F16;
-  if (dtype == "BF16") return DType::BF16;
-  return std::nullopt;
-}
-
-// Sets what follows from the shape; nothing when a dimension is 0 or there are too many.
-bool set_shape(WeightSource& source, std::vector<std::uint64_t> shape) {
-  if (shape.empty() || shape.size() > 4 || std::ranges::count(shape, 0U) != 0) return false;
-  source.cols = shape.back();
-  source.rows = 1;
-  for (std::size_t d = 0; d + 1 < shape.size(); ++d) {
-    const auto rows = checked_mul(source.rows, shape[d]);
-    if (!rows) return false;
-    source.rows = *rows;
-  }
-  source.shape = std::move(shape);
-  return true;
-}
 
 }  // namespace
 
@@ -74,27 +45,6 @@ Result<MlxQuantization> read_mlx_quantization(const ConfigReader& config, std::s
                           "mxfp4 with groups of 32",
                           config.where(), out.bits, shown(out.mode), out.group),
               "quantization");
-}
-
-Result<std::optional<Float8Quantization>> read_float8_quantization(const ConfigReader& config) {
-  const nlohmann::json* all = config.object("quantization_config");
-  if (all == nullptr) return std::nullopt;
-  const ConfigReader here(*all, config.where() + ": quantization_config");
-  MINERVA_ASSIGN(const std::string method, here.text_or("quant_method", ""));
-  if (method != "fp8") return std::nullopt;
-  MINERVA_ASSIGN(const std::string format, here.text_or("fmt", "e4m3"));
-  MINERVA_ASSIGN(const std::string scheme, here.text_or("activation_scheme", "dynamic"));
-  if (format != "e4m3") return here.refuse("fmt", "must be e4m3");
-  if (scheme != "dynamic")
-    return here.refuse("activation_scheme", "must be dynamic: activations stay floats here");
-  MINERVA_ASSIGN(const auto block, here.numbers("weight_block_size"));
-  const auto good = [](float size) {
-    return size >= 1 && size <= 65536 && size == std::floor(size);
-  };
-  if (block.size() != 2 || !good(block[0]) || !good(block[1]))
-    return here.refuse("weight_block_size", "must be two whole numbers from 1 to 65536");
-  return Float8Quantization{static_cast<std::uint32_t>(block[0]),
-                            static_cast<std::uint32_t>(block[1])};
 }
 
 const FolderTensor* FolderTensors::find(std::string_view name) const {
@@ -127,10 +77,12 @@ Result<FolderTensors> FolderTensors::open(const ModelFolder& folder) {
 Result<WeightSource> FolderTensors::source(const std::string& name,
                                            const ConfigReader& config) const {
   const FolderTensor* tensor = find(name);
-  if (tensor == nullptr) return bad(name, "it is missing");
+  if (tensor == nullptr) return bad_tensor(name, "it is missing");
   if (tensor->dtype == "U32" && name.ends_with(".weight"))
     return quantized(name.substr(0, name.size() - 7), *tensor, config);
   if (tensor->dtype == "F8_E4M3") return float8(name, *tensor, config);
+  if (const auto module = module_of_codes(name); !module.empty())
+    return packed(std::string(module), *tensor, config);
   const auto type = float_type(tensor->dtype);
   if (!type) {
     return fail(ErrorCode::Unsupported,
@@ -142,9 +94,9 @@ Result<WeightSource> FolderTensors::source(const std::string& name,
   out.type = *type;
   out.plain = tensor->bytes;
   if (!set_shape(out, tensor->shape)) {
-    return bad(name,
-               fmt::format("its shape is [{}]; one to four dimensions from 1 on are supported",
-                           fmt::join(tensor->shape, ", ")));
+    return bad_tensor(
+        name, fmt::format("its shape is [{}]; one to four dimensions from 1 on are supported",
+                          fmt::join(tensor->shape, ", ")));
   }
   return out;
 }
@@ -153,21 +105,23 @@ Result<WeightSource> FolderTensors::quantized(const std::string& module, const F
                                               const ConfigReader& config) const {
   MINERVA_ASSIGN(const MlxQuantization how, read_mlx_quantization(config, module));
   if (how.bits == 0)
-    return bad(module, "its weights are of type U32, and config.json has no key quantization");
+    return bad_tensor(module,
+                      "its weights are of type U32, and config.json has no key quantization");
   const FolderTensor* scales = find(module + ".scales");
-  if (scales == nullptr) return bad(module, "its weights are quantised, and .scales is missing");
+  if (scales == nullptr)
+    return bad_tensor(module, "its weights are quantised, and .scales is missing");
   WeightSource out;
   std::vector<std::uint64_t> shape = scales->shape;
   const auto cols =
       shape.empty() ? std::nullopt : checked_mul<std::uint64_t>(shape.back(), how.group);
-  if (!cols) return bad(module, "the shape of its .scales makes no sense");
+  if (!cols) return bad_tensor(module, "the shape of its .scales makes no sense");
   shape.back() = *cols;
-  if (!set_shape(out, shape)) return bad(module, "the shape of its .scales makes no sense");
+  if (!set_shape(out, shape)) return bad_tensor(module, "the shape of its .scales makes no sense");
   const auto bits = checked_mul<std::uint64_t>(out.cols, how.bits);
   const bool same_rows = codes.shape.size() == shape.size() &&
                          std::equal(codes.shape.begin(), codes.shape.end() - 1, shape.begin());
   if (!bits || !same_rows || *bits != codes.shape.back() * 32) {
-    return bad(
+    return bad_tensor(
         module,
         fmt::format("its weights are [{}] and its scales [{}], which does not fit {} bits in "
                     "groups of {}",
@@ -175,7 +129,7 @@ Result<WeightSource> FolderTensors::quantized(const std::string& module, const F
                     how.group));
   }
   if (how.mode == "mxfp4") {
-    if (scales->dtype != "U8") return bad(module, "the scales of mxfp4 must be of type U8");
+    if (scales->dtype != "U8") return bad_tensor(module, "the scales of mxfp4 must be of type U8");
     out.form = WeightSource::Form::Mx;
     out.type = DType::MXFP4;
     out.mx = {codes.bytes, scales->bytes};
@@ -184,45 +138,12 @@ Result<WeightSource> FolderTensors::quantized(const std::string& module, const F
   const FolderTensor* biases = find(module + ".biases");
   const auto type = float_type(scales->dtype);
   if (biases == nullptr || biases->shape != scales->shape || biases->dtype != scales->dtype) {
-    return bad(module, "its .biases are missing or unlike its .scales");
+    return bad_tensor(module, "its .biases are missing or unlike its .scales");
   }
-  if (!type) return bad(module, fmt::format("its scales are of type {}", scales->dtype));
+  if (!type) return bad_tensor(module, fmt::format("its scales are of type {}", scales->dtype));
   out.form = WeightSource::Form::Affine;
   out.type = affine_type(how.bits, *type);
   out.affine = {how.bits, how.group, *type, codes.bytes, scales->bytes, biases->bytes};
-  return out;
-}
-
-Result<WeightSource> FolderTensors::float8(const std::string& name, const FolderTensor& codes,
-                                           const ConfigReader& config) const {
-  MINERVA_ASSIGN(const auto how, read_float8_quantization(config));
-  if (!how) {
-    return bad(name,
-               "its weights are 8-bit floats, and config.json has no quantization_config of "
-               "the method fp8");
-  }
-  const FolderTensor* scales = find(name + "_scale_inv");
-  if (scales == nullptr)
-    return bad(name,
-               fmt::format("it is of 8-bit floats, and {}_scale_inv is missing", shown(name)));
-  WeightSource out;
-  out.form = WeightSource::Form::Float8;
-  out.type = DType::BF16;
-  const auto type = float_type(scales->dtype);
-  if (codes.shape.size() != 2 || !set_shape(out, codes.shape) || !type) {
-    return bad(name, fmt::format("it is F8_E4M3 [{}] with scales of {}; wanted are two dimensions "
-                                 "and scales of F32, F16 or BF16",
-                                 fmt::join(codes.shape, ", "), scales->dtype));
-  }
-  const std::vector<std::uint64_t> wanted = {(out.rows - 1) / how->block_rows + 1,
-                                             (out.cols - 1) / how->block_cols + 1};
-  if (scales->shape != wanted) {
-    return bad(name, fmt::format("it is [{}] in tiles of {} x {}, which wants scales of [{}]; they "
-                                 "are [{}]",
-                                 fmt::join(codes.shape, ", "), how->block_rows, how->block_cols,
-                                 fmt::join(wanted, ", "), fmt::join(scales->shape, ", ")));
-  }
-  out.float8 = {how->block_rows, how->block_cols, *type, codes.bytes, scales->bytes};
   return out;
 }
 
@@ -230,19 +151,21 @@ Result<WeightSource> FolderTensors::mx_source(const std::string& blocks,
                                               const std::string& scales) const {
   const FolderTensor* codes = find(blocks);
   const FolderTensor* exponents = find(scales);
-  if (codes == nullptr || exponents == nullptr) return bad(blocks, "it or its scales are missing");
+  if (codes == nullptr || exponents == nullptr)
+    return bad_tensor(blocks, "it or its scales are missing");
   WeightSource out;
   std::vector<std::uint64_t> shape = exponents->shape;
   const auto cols = shape.empty() ? std::nullopt : checked_mul<std::uint64_t>(shape.back(), kBlock);
   std::vector<std::uint64_t> wanted = exponents->shape;
   wanted.push_back(kMxBlockBytes);
   if (!cols || codes->shape != wanted || codes->dtype != "U8" || exponents->dtype != "U8") {
-    return bad(blocks, fmt::format("it is {} [{}] and its scales are {} [{}]; wanted are U8 [{}]",
-                                   codes->dtype, fmt::join(codes->shape, ", "), exponents->dtype,
-                                   fmt::join(exponents->shape, ", "), fmt::join(wanted, ", ")));
+    return bad_tensor(blocks,
+                      fmt::format("it is {} [{}] and its scales are {} [{}]; wanted are U8 [{}]",
+                                  codes->dtype, fmt::join(codes->shape, ", "), exponents->dtype,
+                                  fmt::join(exponents->shape, ", "), fmt::join(wanted, ", ")));
   }
   shape.back() = *cols;
-  if (!set_shape(out, std::move(shape))) return bad(blocks, "its shape makes no sense");
+  if (!set_shape(out, std::move(shape))) return bad_tensor(blocks, "its shape makes no sense");
   out.form = WeightSource::Form::Mx;
   out.type = DType::MXFP4;
   out.mx = {codes->bytes, exponents->bytes};

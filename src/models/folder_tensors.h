@@ -36,13 +36,29 @@ struct MlxQuantization {
 // What config.json says of all modules, or of this one. Unsupported names the mode or the bits.
 Result<MlxQuantization> read_mlx_quantization(const ConfigReader& config, std::string_view module);
 
-// Of config.json's quantization_config, where it says fp8; nothing where it says nothing or another
-// method. Unsupported for formats but E4M3 in tiles and for scales of activations.
+// Of config.json's quantization_config, where it says fp8, or compressed-tensors' float-quantized;
+// nothing where it says nothing or another method. Unsupported for formats but E4M3 and for scales
+// of activations.
 struct Float8Quantization {
-  std::uint32_t block_rows = 0;
-  std::uint32_t block_cols = 0;
+  std::uint64_t block_rows = 0;  // 0: a scale for each row, or one for all
+  std::uint64_t block_cols = 0;
+  std::string scales = "_scale_inv";  // what they are called behind the weight's name
 };
 Result<std::optional<Float8Quantization>> read_float8_quantization(const ConfigReader& config);
+
+// Of quantization_config, where it says gptq, awq or compressed-tensors' pack-quantized; nothing
+// where it says nothing or another method.
+struct PackedQuantization {
+  PackedSource::Layout layout = PackedSource::Layout::Gptq;
+  std::uint32_t bits = 0;
+  std::uint32_t group = 0;  // 0: all inputs of an output
+  bool zeros_less_one = false;
+};
+// Unsupported names what our engine has no place for.
+Result<std::optional<PackedQuantization>> read_packed_quantization(const ConfigReader& config);
+
+// The module whose codes this is the name of (of GPTQ, AWQ or compressed-tensors); or empty.
+std::string_view module_of_codes(std::string_view name);
 
 class FolderTensors {
  public:
@@ -51,11 +67,13 @@ class FolderTensors {
 
   const std::map<std::string, FolderTensor, std::less<>>& all() const { return tensors_; }
   const FolderTensor* find(std::string_view name) const;
+  // Belongs to the weights of a quantised module.
+  bool is_part_of_quantized(std::string_view name) const;
   // For who keeps the views.
   std::vector<std::unique_ptr<MappedFile>> take_mappings() { return std::move(mappings_); }
 
   // A tensor as it is, or MODULE.weight of a module that mlx-lm has quantised or whose weights are
-  // 8-bit floats with MODULE.weight_scale_inv.
+  // 8-bit floats with scales. By the name of its codes a module with packed weights.
   // Unsupported: a type that is none of F32, F16 and BF16.
   Result<WeightSource> source(const std::string& name, const ConfigReader& config) const;
   // Blocks of 32 MXFP4 weights and their scales, as gpt-oss has them:
@@ -66,6 +84,8 @@ class FolderTensors {
   Result<WeightSource> quantized(const std::string& module, const FolderTensor& codes,
                                  const ConfigReader& config) const;
   Result<WeightSource> float8(const std::string& name, const FolderTensor& codes,
+                              const ConfigReader& config) const;
+  Result<WeightSource> packed(const std::string& module, const FolderTensor& codes,
                               const ConfigReader& config) const;
 
   std::vector<std::unique_ptr<MappedFile>> mappings_;

@@ -134,7 +134,7 @@ Result<void> judge_quantization(ModelEntry& entry, const ModelFolder& folder, co
   } else if (folder.find("quantize_config.json") != nullptr) {
     method = "gptq";
   }
-  if (method == "gptq" || method == "awq") {
+  if (method == "gptq" || method == "awq" || method == "compressed-tensors") {
     entry.format = backend::ModelFormat::Gptq;
     entry.evidence.push_back(fmt::format("its weights are quantised by {}", method));
     return {};

@@ -66,12 +66,12 @@ TEST_F(InspectFolder, GptqAndAwqAreNamedAndOthersRefused) {
   write_config(R"("quantization_config":{"quant_method":"mxfp4"})");
   EXPECT_EQ(look().format, ModelFormat::Safetensors);
   EXPECT_EQ(look().problem, "");
-  for (const std::string method : {"gptq", "awq"}) {
+  for (const std::string method : {"gptq", "awq", "compressed-tensors"}) {
     write_config(R"("quantization_config":{"quant_method":")" + method + "\"}");
     EXPECT_EQ(look().format, ModelFormat::Gptq) << method;
     EXPECT_EQ(look().problem, "");
   }
-  for (const std::string method : {"bitsandbytes", "compressed-tensors", "hqq", "aqlm"}) {
+  for (const std::string method : {"bitsandbytes", "hqq", "aqlm"}) {
     write_config(R"("quantization_config":{"quant_method":")" + method + "\"}");
     expect_problem("quantised by " + method);
   }

@@ -8,13 +8,14 @@
 #include "formats/dequantize.h"
 #include "formats/float8.h"
 #include "formats/quantize.h"
+#include "models/affine_block.h"
 
 namespace minerva::models {
 namespace {
 
 using formats::DType;
 
-constexpr std::uint64_t kBlock = 32;
+constexpr std::uint64_t kBlock = kAffineBlock;
 constexpr std::uint64_t kMxCodeBytes = 16;
 
 float float_at(DType type, std::span<const std::byte> values, std::uint64_t index) {
@@ -25,7 +26,7 @@ float float_at(DType type, std::span<const std::byte> values, std::uint64_t inde
 }
 
 // 32 codes, which begin at a whole byte: 4 * bits of them.
-void read_codes(const std::byte* from, unsigned bits, std::array<std::uint8_t, kBlock>& out) {
+void read_codes(const std::byte* from, unsigned bits, AffineCodes& out) {
   const auto mask = (1U << bits) - 1;
   for (unsigned j = 0; j < kBlock; ++j) {
     const unsigned bit = j * bits;
@@ -35,43 +36,29 @@ void read_codes(const std::byte* from, unsigned bits, std::array<std::uint8_t, k
   }
 }
 
-void put_nibbles(const std::array<std::uint8_t, kBlock>& codes, std::byte* out) {
-  for (std::size_t j = 0; j < kBlock / 2; ++j)
-    out[j] = static_cast<std::byte>(codes[j] | (codes[j + kBlock / 2] << 4));
-}
-
-void put_codes(const std::array<std::uint8_t, kBlock>& codes, bool nibbles, std::byte* out) {
-  if (nibbles) return put_nibbles(codes, out);
-  std::memcpy(out, codes.data(), kBlock);
-}
-
 void affine_row(const WeightSource& source, std::uint64_t row, std::byte* out) {
   const AffineSource& a = source.affine;
   const std::uint64_t groups = source.cols / a.group;
   const std::byte* codes = a.codes.data() + row * (source.cols * a.bits / 8);
   const std::uint64_t block_bytes = formats::dtype_info(source.type).block_bytes;
-  std::array<std::uint8_t, kBlock> values;
+  AffineCodes values;
   for (std::uint64_t b = 0; b < source.cols / kBlock; ++b, out += block_bytes) {
     read_codes(codes + b * 4 * a.bits, a.bits, values);
     const std::uint64_t group = row * groups + b * kBlock / a.group;
-    const bool nibbles = a.bits <= 4;
-    if (source.type != DType::AFFINE4 && source.type != DType::AFFINE8) {
-      std::memcpy(out, a.scales.data() + 2 * group, 2);
-      std::memcpy(out + 2, a.biases.data() + 2 * group, 2);
-      put_codes(values, nibbles, out + 4);
+    if (affine_number_bytes(source.type) == 2) {
+      put_affine_block(source.type, a.scales.data() + 2 * group, a.biases.data() + 2 * group,
+                       a.bits, values, out);
       continue;
     }
     const float scale = float_at(a.scale_type, a.scales, group);
     const float bias = float_at(a.scale_type, a.biases, group);
-    std::memcpy(out, &scale, 4);
-    std::memcpy(out + 4, &bias, 4);
-    put_codes(values, nibbles, out + 8);
+    put_affine_block(source.type, &scale, &bias, a.bits, values, out);
   }
 }
 
 void mx_row(const WeightSource& source, std::uint64_t row, std::byte* out) {
   const std::uint64_t blocks = source.cols / kBlock;
-  std::array<std::uint8_t, kBlock> values;
+  AffineCodes values;
   for (std::uint64_t b = 0; b < blocks; ++b, out += 1 + kMxCodeBytes) {
     const std::uint64_t at = row * blocks + b;
     out[0] = source.mx.scales[at];
@@ -124,6 +111,8 @@ void WeightSource::read_row(std::uint64_t row, std::byte* out) const {
       return mx_row(*this, row, out);
     case Form::Float8:
       return float8_row(*this, row, out);
+    case Form::Packed:
+      return packed.read_row(row, type, out);
   }
 }
 
@@ -137,6 +126,9 @@ std::vector<std::span<const std::byte>> WeightSource::views() const {
       return {mx.codes, mx.scales};
     case Form::Float8:
       return {float8.codes, float8.scales};
+    case Form::Packed:
+      if (packed.zeros.empty()) return {packed.codes, packed.scales};
+      return {packed.codes, packed.scales, packed.zeros};
   }
   return {};
 }

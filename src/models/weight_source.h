@@ -10,6 +10,7 @@
 
 #include "formats/dtype.h"
 #include "formats/tensor_rows.h"
+#include "models/packed_source.h"
 
 namespace minerva::models {
 
@@ -42,7 +43,7 @@ struct Float8Source {
 };
 
 struct WeightSource {
-  enum class Form : std::uint8_t { Plain, Affine, Mx, Float8 };
+  enum class Form : std::uint8_t { Plain, Affine, Mx, Float8, Packed };
   Form form = Form::Plain;
   formats::DType type = formats::DType::F32;  // of the rows that read_row() gives
   std::uint64_t rows = 0;                     // of all leading dimensions together
@@ -52,6 +53,7 @@ struct WeightSource {
   AffineSource affine;
   MxSource mx;
   Float8Source float8;
+  PackedSource packed;
 
   std::uint64_t row_bytes() const;
   void read_row(std::uint64_t row, std::byte* out) const;

@@ -56,8 +56,8 @@ class ShowTest(ProgramTest):
         self.assertIn('this one\'s model_type is "zamba9"', shown["unsupported"][0])
         self.assertFalse(shown["own_engine"]["runs"])
         gptq = self.folder(home, "gptq", {"model_type": "llama", **base,
-                                          "quantization_config": {"quant_method": "gptq"}})
-        self.assertIn("this model is gptq", home.json("show", gptq, "--json")["unsupported"][0])
+                                          "quantization_config": {"quant_method": "gptq", "bits": 3}})
+        self.assertIn("bits must be 2, 4 or 8 for GPTQ", home.json("show", gptq, "--json")["unsupported"][0])
         mlx = self.folder(home, "mlx", {"model_type": "llama", **base,
                                         "quantization": {"bits": 7, "group_size": 64}})
         self.assertIn("quantization of 7 bits", home.json("show", mlx, "--json")["unsupported"][0])

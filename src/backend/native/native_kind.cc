@@ -42,7 +42,8 @@ Result<MemoryNeed> encoder_need(const formats::GgufFile& file, std::size_t conte
 }
 
 bool is_folder(const ModelSpec& spec) {
-  return spec.format == ModelFormat::Safetensors || spec.format == ModelFormat::Mlx;
+  return spec.format == ModelFormat::Safetensors || spec.format == ModelFormat::Mlx ||
+         spec.format == ModelFormat::Gptq;
 }
 
 // In GGUF's terms.
