@@ -202,10 +202,10 @@ std::string gptq_config(unsigned bits, std::string_view more = {}) {
   return fmt::format(R"({{"quant_method":"gptq","bits":{},"group_size":32{}}})", bits, more);
 }
 std::string compressed_config(unsigned bits, std::string_view more = {}) {
-  return fmt::format(
-      R"({{"quant_method":"compressed-tensors","format":"pack-quantized",)"
-      R"("config_groups":{{"group_0":{{"weights":{{"num_bits":{},"type":"int","strategy":"group","group_size":32}}{}}}}}}})",
-      bits, more);
+  return fmt::format(R"({{"quant_method":"compressed-tensors","format":"pack-quantized",)"
+                     R"("config_groups":{{"group_0":{{"weights":{{"num_bits":{},"type":"int",)"
+                     R"("strategy":"group","group_size":32}}{}}}}}}})",
+                     bits, more);
 }
 constexpr std::string_view kAwq =
     R"({"quant_method":"awq","bits":4,"group_size":32,"version":"gemm"})";
@@ -247,7 +247,8 @@ TEST_F(FolderPacked, OfCompressedTensors) {
 TEST_F(FolderPacked, EightBitFloatsOfCompressedTensors) {
   constexpr std::string_view kConfig =
       R"({"quant_method":"compressed-tensors","format":"float-quantized",)"
-      R"("config_groups":{"group_0":{"input_activations":{"dynamic":true},"weights":{"num_bits":8,"strategy":"channel"}}}})";
+      R"("config_groups":{"group_0":{"input_activations":{"dynamic":true},)"
+      R"("weights":{"num_bits":8,"strategy":"channel"}}}})";
   for (const bool each : {true, false}) {
     tensors_ = plain_;
     std::vector<std::byte> codes, scales;
