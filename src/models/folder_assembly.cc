@@ -111,13 +111,21 @@ Result<void> FolderAssembly::place(const std::string& name) {
   if (tensors_.is_part_of_quantized(name) || is_of_other_senses(whole_, name)) return {};
   // The embedding stands in for it, whatever was stored.
   if (tied_ && plain_name(name).starts_with("lm_head.")) return {};
-  if (!written_.left_out.empty() && plain_name(name).starts_with(written_.left_out)) return {};
+  if (is_left_out(name)) return {};
   MINERVA_ASSIGN(const bool own, place_by(family_.rules, name));
   if (own) return {};
   MINERVA_ASSIGN(const bool usual, place_by(decoder_rules(), name));
   if (usual) return {};
   return refuse(ErrorCode::Unsupported, name,
                 fmt::format("has no place in a model of the family {}", family_.architecture));
+}
+
+bool FolderAssembly::is_left_out(std::string_view name) const {
+  const std::string plain = plain_name(name);
+  std::string_view rest = plain;
+  constexpr std::string_view kModel = "model.";
+  if (rest.starts_with(kModel)) rest.remove_prefix(kModel.size());
+  return !written_.left_out.empty() && rest.starts_with(written_.left_out);
 }
 
 Result<bool> FolderAssembly::place_by(std::span<const TensorRule> rules, const std::string& name) {

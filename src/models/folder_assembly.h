@@ -36,6 +36,7 @@ class FolderAssembly {
     std::string first_name;  // of the folder, for messages
   };
   Result<void> place(const std::string& name);
+  bool is_left_out(std::string_view name) const;
   Result<bool> place_by(std::span<const TensorRule> rules, const std::string& name);
   Result<void> add(const TensorRule& rule, const std::string& to, const std::string& name,
                    std::span<const std::uint32_t> numbers);

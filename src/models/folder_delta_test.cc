@@ -129,6 +129,15 @@ TEST_P(FolderDelta, HeadsThatDoNotFitAreRefused) {
               HasSubstr("linear_attention and full_attention"));
 }
 
+TEST_P(FolderDelta, WhatGuessesAheadIsLeftOut) {
+  for (const char* name : {"mtp.fc_more.weight", "model.mtp.fc.weight"}) {
+    tensors_.push_back({name, "BF16", {4}, std::vector<std::byte>(8)});
+    EXPECT_EQ(refusal(), "it was opened") << name;
+  }
+  tensors_.push_back({"model.mtpx.weight", "BF16", {4}, std::vector<std::byte>(8)});
+  EXPECT_THAT(refusal(), HasSubstr("model.mtpx.weight has no place"));
+}
+
 TEST_P(FolderDelta, KeysAndValuesAreThoseOfTheLayersThatAttend) {
   ASSERT_TRUE(open());
   // One layer, one head of 32.
