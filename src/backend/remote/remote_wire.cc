@@ -17,8 +17,11 @@ using wire::Json;
 
 constexpr std::size_t kModelsMax = 10'000;
 constexpr std::size_t kIdBytesMax = 200;
-// Servers whose API takes the fields below in these names.
-constexpr std::string_view kKnowMore[] = {"minerva", "vllm"};
+
+RemoteDialect dialect_of(std::string_view owner) {
+  if (owner == "minerva") return RemoteDialect::Minerva;
+  return owner == "vllm" ? RemoteDialect::Vllm : RemoteDialect::OpenAi;
+}
 
 std::unexpected<Error> unable(std::string_view field, std::string_view why) {
   return fail(ErrorCode::Unsupported, fmt::format("a remote server cannot keep {}: {}", field, why),
@@ -26,32 +29,45 @@ std::unexpected<Error> unable(std::string_view field, std::string_view why) {
 }
 
 template <class Value>
-Result<void> put_more(const char* field, bool asked, Value value, bool knows_more, Json& body) {
+Result<void> put_more(const char* field, bool asked, Value value, RemoteDialect dialect,
+                      Json& body) {
   if (!asked) return {};
-  if (!knows_more) return unable(field, "OpenAI's API does not have it");
+  if (dialect == RemoteDialect::OpenAi) return unable(field, "OpenAI's API does not have it");
   body[field] = value;
   return {};
 }
 
 // What only choosing by chance looks at.
-Result<void> put_chances(const SamplingParams& p, bool knows_more, Json& body) {
+Result<void> put_chances(const SamplingParams& p, RemoteDialect dialect, Json& body) {
   body["top_p"] = static_cast<double>(p.top_p);
-  MINERVA_TRY(put_more("top_k", p.top_k > 0, p.top_k, knows_more, body));
-  MINERVA_TRY(put_more("min_p", p.min_p != 0.0F, static_cast<double>(p.min_p), knows_more, body));
+  MINERVA_TRY(put_more("top_k", p.top_k > 0, p.top_k, dialect, body));
+  MINERVA_TRY(put_more("min_p", p.min_p != 0.0F, static_cast<double>(p.min_p), dialect, body));
   if (p.typical_p != 1.0F) return unable("typical_p", "OpenAI's API does not have it");
   return {};
 }
 
-Result<void> put_sampling(const WireRequest& ask, bool knows_more, Json& body) {
+// It changes the likeliest token, too.
+Result<void> put_repetition(const SamplingParams& p, RemoteDialect dialect, Json& body) {
+  if (p.repetition_penalty == 1.0F) return {};
+  MINERVA_TRY(put_more("repetition_penalty", true, static_cast<double>(p.repetition_penalty),
+                       dialect, body));
+  const std::int64_t window = p.repetition_window == 0 ? -1 : std::int64_t{p.repetition_window};
+  if (dialect == RemoteDialect::Minerva) {
+    body["repeat_last_n"] = window;
+  } else if (window > 0 && p.repetition_window != SamplingParams{}.repetition_window) {
+    return unable("repeat_last_n", "its penalty looks at all tokens");
+  }
+  return {};
+}
+
+Result<void> put_sampling(const WireRequest& ask, RemoteDialect dialect, Json& body) {
   const SamplingParams& p = ask.request.sampling;
   body["temperature"] = static_cast<double>(p.temperature);
   if (p.temperature > 0) {
-    MINERVA_TRY(put_chances(p, knows_more, body));
+    MINERVA_TRY(put_chances(p, dialect, body));
     if (p.seed) body["seed"] = ask.seed & 0x7fffffffffffffffU;  // servers read it as signed
   }
-  // Penalties change the likeliest token, too.
-  MINERVA_TRY(put_more("repetition_penalty", p.repetition_penalty != 1.0F,
-                       static_cast<double>(p.repetition_penalty), knows_more, body));
+  MINERVA_TRY(put_repetition(p, dialect, body));
   if (p.presence_penalty != 0.0F)
     body["presence_penalty"] = static_cast<double>(p.presence_penalty);
   if (p.frequency_penalty != 0.0F) {
@@ -59,8 +75,7 @@ Result<void> put_sampling(const WireRequest& ask, bool knows_more, Json& body) {
   }
   if (!p.logit_bias.empty()) return unable("logit_bias", "which tokens it has is not known");
   if (ask.request.ignore_end_of_generation) {
-    if (!knows_more) return unable("ignore_eos", "OpenAI's API does not have it");
-    body["ignore_eos"] = true;
+    MINERVA_TRY(put_more("ignore_eos", true, true, dialect, body));
   }
   return {};
 }
@@ -105,7 +120,7 @@ Result<UpstreamRequest> RemoteWire::generate_call(const WireRequest& ask,
   if (ask.request.max_tokens) body["max_tokens"] = ask.max_tokens;
   body["stream"] = true;
   body["stream_options"] = {{"include_usage", true}};
-  MINERVA_TRY(put_sampling(ask, knows_more_, body));
+  MINERVA_TRY(put_sampling(ask, dialect_, body));
   request.body = wire::dump_json(body);
   return request;
 }
@@ -135,7 +150,7 @@ Result<UpstreamRequest> RemoteWire::embed_call(std::span<const EmbedInput> input
 EngineHealth RemoteWire::read_health(const UpstreamEnd& end) const {
   if (end.status == 200) {
     const auto models = parse_remote_models(end.body);
-    knows_more_ = models && std::ranges::find(kKnowMore, models->owner) != std::end(kKnowMore);
+    dialect_ = models ? dialect_of(models->owner) : RemoteDialect::OpenAi;
     return EngineHealth::Answering;
   }
   if (end.status == 401 || end.status == 403) return EngineHealth::Dead;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,6 +14,10 @@
 #include "backend/remote/remote_options.h"
 
 namespace minerva::backend {
+
+// What a server takes besides OpenAI's fields, told by who owns its models: top_k and the like, and
+// of Minerva the window of the repetition penalty, too.
+enum class RemoteDialect : std::uint8_t { OpenAi, Vllm, Minerva };
 
 class RemoteWire final : public EngineWire {
  public:
@@ -34,8 +39,7 @@ class RemoteWire final : public EngineWire {
  private:
   const std::string name_;
   const RemoteMode mode_;
-  // It owns its models by a name that is known: then it also takes top_k and the like.
-  mutable std::atomic<bool> knows_more_ = false;
+  mutable std::atomic<RemoteDialect> dialect_ = RemoteDialect::OpenAi;
 };
 
 // The ids in an answer to GET /models: at most 10,000, each of printable characters.

@@ -1,5 +1,6 @@
 #include "backend/remote/remote_wire.h"
 
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -36,10 +37,10 @@ class RemoteWireTest : public ::testing::Test {
     const auto made = chat(change);
     return made ? "sent: " + made->body : made.error().param;
   }
-  void knows_more() {
+  void knows_more(std::string_view owner = "minerva") {
     UpstreamEnd end;
     end.status = 200;
-    end.body = R"({"object":"list","data":[{"id":"m","owned_by":"minerva"}]})";
+    end.body = fmt::format(R"({{"object":"list","data":[{{"id":"m","owned_by":"{}"}}]}})", owner);
     EXPECT_EQ(wire_.read_health(end), EngineHealth::Answering);
   }
   const RemoteWire wire_{"remote:x", RemoteMode::Auto};
@@ -99,7 +100,21 @@ TEST_F(RemoteWireTest, WhatWouldBeIgnoredIsRefused) {
   ASSERT_TRUE(greedy) << greedy.error().message;
   body = *wire::parse_json(greedy->body);
   EXPECT_EQ(body["repetition_penalty"], 2);
+  EXPECT_EQ(body["repeat_last_n"], 64);
   EXPECT_FALSE(body.contains("top_k"));
+  // vLLM's looks at all tokens, and takes no window.
+  knows_more("vllm");
+  const auto window = [&](std::uint32_t tokens) {
+    return refusal([=](auto& r) {
+      r.sampling.repetition_penalty = 2;
+      r.sampling.repetition_window = tokens;
+    });
+  };
+  EXPECT_EQ(window(10), "repeat_last_n");
+  EXPECT_THAT(window(0), ::testing::HasSubstr(R"("repetition_penalty":2.0)"));
+  EXPECT_THAT(window(64), ::testing::Not(::testing::HasSubstr("repeat_last_n")));
+  knows_more();
+  EXPECT_THAT(window(0), ::testing::HasSubstr(R"("repeat_last_n":-1)"));
 }
 
 TEST_F(RemoteWireTest, TextsAreAskedForTheirVectors) {
