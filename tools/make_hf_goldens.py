@@ -292,6 +292,16 @@ CASES = {
             "no positions": dict(position_embedding_type="rope"),
             "embedding scale": dict(embedding_multiplier=1.0),
             "logit scale": dict(logits_scaling=1.0)}),
+    "apertus": case("ApertusForCausalLM", "apertus", RMS | dict(
+        hidden_size=32, intermediate_size=56, num_attention_heads=2, hidden_act="xielu",
+        post_norm=False, qk_norm=True, mlp_bias=False, rope_scaling=LLAMA3, rope_theta=500.0), 300, {
+            "rope scaling": dict(rope_scaling=None),
+            "its factors": zero("alpha_p"), "factors below 0": zero("alpha_n"),
+            "q norm": ones("q_norm.weight"), "k norm": ones("k_norm.weight")},
+        published=lambda weights: weights | {
+            name.replace("alpha_p", part): torch.tensor(value)
+            for name in weights if name.endswith("alpha_p")
+            for part, value in (("beta", 0.5), ("eps", -1e-6))}),
     "exaone": case("ExaoneForCausalLM", "exaone", {
         key: value for key, value in BASE.items()
         if key not in ("num_hidden_layers", "hidden_act")} | dict(
@@ -378,6 +388,8 @@ def seeded_weights(model, rng):
         shape = tuple(value.shape)
         if name.endswith("bias"):
             values = 0.4 * rng.standard_normal(shape)
+        elif "act_fn" in name:
+            values = 0.5 + rng.standard_normal(shape)
         elif "norm" in name:
             center = 0.0 if from_zero else 1.0
             if "olmo" in model.config.model_type and ("q_norm" in name or "k_norm" in name):
@@ -395,7 +407,8 @@ def seeded_weights(model, rng):
 def logits_of(model, weights, tokens, attention="eager"):
     missing, unexpected = model.load_state_dict(weights, strict=False)
     tied = {"lm_head.weight"} if model.config.tie_word_embeddings else set()
-    if unexpected or set(missing) - tied:
+    fixed = {name for name in missing if name.endswith(("act_fn.beta", "act_fn.eps"))}
+    if unexpected or set(missing) - tied - fixed:
         sys.exit(f"weights do not fit: missing {missing}, unexpected {unexpected}")
     model.tie_weights()
     model.set_attn_implementation(attention)

@@ -137,6 +137,19 @@ BAILING = {key: value for key, value in GLM_OF_BAILING.items()
     num_shared_experts=1, moe_shared_expert_intermediate_size=24, score_function="sigmoid",
     use_bias=False, use_qkv_bias=False, norm_head=False, moe_router_enable_expert_bias=True,
     rotary_dim=8)
+MINIMAX = config_of(
+    "MiniMaxM2ForCausalLM", "minimax_m2", head_dim=32, intermediate_size=24, rotary_dim=16,
+    moe_intermediate_size=None, num_local_experts=6, num_experts_per_tok=2, scoring_func="sigmoid",
+    use_qk_norm=True, qk_norm_type="per_layer", use_routing_bias=True, attn_type_list=[1, 1],
+    shared_intermediate_size=0)
+MSCALES = dict(type="longrope", short_factor=[1.0 + 0.5 * i for i in range(8)],
+               long_factor=[1.0 + 0.5 * i for i in range(8)], short_mscale=1.3, long_mscale=1.3,
+               original_max_position_embeddings=64)
+PHIMOE = config_of(
+    "PhimoeForCausalLM", "phimoe", num_hidden_layers=1, intermediate_size=24, attention_bias=True,
+    lm_head_bias=True, moe_intermediate_size=None, num_local_experts=5, num_experts_per_tok=2,
+    router_jitter_noise=0.01, input_jitter_noise=0.01, sliding_window=12, rope_scaling=MSCALES,
+    original_max_position_embeddings=64, max_position_embeddings=512)
 # What the folder says, where it is not what transformers is told.
 WRITTEN = {"bailing_moe": BAILING}
 
@@ -198,6 +211,15 @@ CASES = {
     "lfm2_moe": (LFM2_MOE, 64, {
         "oldest token": no_oldest_token, "bias of the choice": zero("expert_bias"),
         "weights that add up": change(norm_topk_prob=False)}),
+    "minimax_m2": (MINIMAX, 64, {
+        "bias of the choice": zero("e_score_correction_bias"), "q norm": ones("q_norm"),
+        "k norm": ones("k_norm"), "partial rotation": change(rotary_dim=32)}),
+    "phimoe": (PHIMOE, 24, {
+        "shares": change(router_jitter_noise=0.0001), "norm biases": zero("layernorm.bias"),
+        "biases": zero("q_proj.bias"), "output's bias": zero("lm_head.bias"),
+        "window": change(sliding_window=100), "window by one": change(sliding_window=13),
+        "factors": change(rope_scaling=MSCALES | dict(short_factor=[1.0] * 8)),
+        "magnitude": change(rope_scaling=MSCALES | dict(short_mscale=1.0))}),
     "minicpm3": (MINICPM3, 280, {
         "embedding scale": change(scale_emb=1), "depth scale": change(scale_depth=1.4),
         "logit scale": change(dim_model_base=32), "latent's norm": ones("kv_a_layernorm"),
@@ -240,7 +262,39 @@ def seeded_weights(model, rng):
         else:
             values = gain_of(name) / np.sqrt(shape[-1]) * rng.standard_normal(shape)
         weights[name] = torch.from_numpy(values.astype(np.float32)).bfloat16().float()
+    for name in weights:
+        if "router" in name and model.config.model_type == "phimoe":
+            # Scores that are near to each other, as seen from zero.
+            bias = weights[name.replace("mlp.router.weight", "post_attention_layernorm.bias")]
+            weights[name] = (weights[name] + 12 * bias / (bias @ bias)).bfloat16().float()
     return weights
+
+
+def mixer_gap(config, weights, tokens):
+    """SparseMixer's: between the best scores, and between a share and the one that counts."""
+    gaps = []
+
+    def look(router, inputs, _):
+        logits = torch.nn.functional.linear(inputs[0].reshape(-1, config["hidden_size"]),
+                                            router.weight)
+        for scores in logits:
+            top = scores.sort(descending=True).values
+            gaps.extend((top[0] - top[1], top[1] - top[2]))
+            for best, others in ((top[0], scores), (top[1], scores[scores < top[0]])):
+                edge = 2 * config["router_jitter_noise"] * others.abs().clamp(min=best)
+                gaps.extend(abs(best - others - edge))
+
+    model = build(config)
+    for name, module in model.named_modules():
+        if name.endswith("mlp.router"):
+            module.register_forward_hook(look)
+    logits_of(model, weights, tokens)
+    return min(gaps).item() * MIXER_SHARE
+
+
+
+
+MIXER_SHARE = 5  # so many thresholds leave less room
 
 
 def draft_layer(config, weights, rng):
@@ -302,18 +356,23 @@ def published(config, weights, name=None):
             name = name.replace("experts.down_proj", "output_linear.weight")
             out[name.replace("moe.router.weight", "moe.router.layer.weight")] = value
             continue
+        if model_type in ("minimax_m2", "phimoe"):
+            name = name.replace(".mlp.", ".block_sparse_moe.").replace(".router.", ".gate.")
         name = name.replace("mlp.gate.moe_statics", "mlp.moe_statics")
         if ".experts." not in name:
             out[name] = value
             continue
         stem = name[:name.index("experts.") + len("experts.")]
+        parts = ("gate_proj", "up_proj", "down_proj")
+        if model_type in ("minimax_m2", "phimoe"):
+            parts = ("w1", "w3", "w2")
         for expert, matrix in enumerate(value):
             if name.endswith("gate_up_proj"):
                 gate, up = matrix.chunk(2)
-                out[f"{stem}{expert}.gate_proj.weight"] = gate
-                out[f"{stem}{expert}.up_proj.weight"] = up
+                out[f"{stem}{expert}.{parts[0]}.weight"] = gate
+                out[f"{stem}{expert}.{parts[1]}.weight"] = up
             else:
-                out[f"{stem}{expert}.down_proj.weight"] = matrix
+                out[f"{stem}{expert}.{parts[2]}.weight"] = matrix
     return out
 
 
@@ -339,6 +398,8 @@ def ranks_of(router, config, x):
         return logits.sigmoid() + router.bias_of_the_choice, 0.25
     if config["model_type"] == "ernie4_5_moe":
         return logits.softmax(-1) + router.moe_statics.e_score_correction_bias, 0.15
+    if config["model_type"] == "minimax_m2":
+        return logits.sigmoid() + router.bias_of_the_choice, 0.25
     return logits.sigmoid() + router.e_score_correction_bias, 0.25
 
 
@@ -367,6 +428,9 @@ def smallest_gap(config, weights, tokens):
         if name.endswith(("mlp.gate", "block_sparse_moe.router")) or (
                 "gemma4" in config["model_type"] and name.endswith("router")) or (
                 "lfm2" in config["model_type"] and name.endswith("feed_forward.gate")):
+            if config["model_type"] == "minimax_m2":
+                module.bias_of_the_choice = weights[
+                    name[:-len("gate")] + "e_score_correction_bias"]
             if "lfm2" in config["model_type"]:
                 module.bias_of_the_choice = weights[name[:-len("gate")] + "expert_bias"]
             module.register_forward_hook(look)
@@ -436,7 +500,8 @@ def main():
     torch.set_num_threads(1)
     root = pathlib.Path(sys.argv[1])
     for name in sys.argv[2:] or CASES:
-        make_case(root, name, *CASES[name])
+        more = {"smallest_gap": mixer_gap} if name == "phimoe" else {}
+        make_case(root, name, *CASES[name], **more)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch
 
 from make_expert_goldens import change, zero
 from make_hf_goldens import BASE, build, logits_of
-from make_routed_goldens import gap_behind, make_case, ones
+from make_routed_goldens import WRITTEN, gap_behind, make_case, ones
 
 TEXT = {key: value for key, value in BASE.items() if key != "torch_dtype"} | dict(
     rms_norm_eps=1e-6, hidden_size=32, intermediate_size=40, num_attention_heads=2,
@@ -44,6 +44,20 @@ QWEN3_MOE = TOKENS | dict(
         moe_intermediate_size=24, decoder_sparse_step=1, mlp_only_layers=[], norm_topk_prob=True),
     vision_config=EYES3 | dict(model_type="qwen3_vl_moe"))
 
+# Of this one transformers is told the language model alone: it does not compute text with the whole.
+LLAMA4_TEXT = TEXT | dict(
+    architectures=["Llama4ForCausalLM"], model_type="llama4_text", rms_norm_eps=1e-5, num_hidden_layers=4, intermediate_size=24,
+    intermediate_size_mlp=40, head_dim=16, num_local_experts=4, num_experts_per_tok=1,
+    interleave_moe_layer_step=2, use_qk_norm=True, attention_chunk_size=20, floor_scale=8,
+    attn_scale=0.4, attn_temperature_tuning=True, attention_bias=False)
+LLAMA4 = dict(
+    architectures=["Llama4ForConditionalGeneration"], model_type="llama4", image_token_index=74,
+    boi_token_index=72, eoi_token_index=73, tie_word_embeddings=False, text_config=LLAMA4_TEXT,
+    vision_config=dict(
+        model_type="llama4_vision_model", hidden_size=16, intermediate_size=64, image_size=16,
+        num_attention_heads=2, num_hidden_layers=1, patch_size=8, pixel_shuffle_ratio=0.5,
+        projector_input_dim=64, projector_output_dim=16, vision_output_dim=16))
+
 
 def text(config):
     return config.get("text_config", config)
@@ -61,6 +75,14 @@ CASES = {
     "qwen3_vl": (QWEN3, 64, {
         "q norm": ones("q_norm"), "k norm": ones("k_norm"),
         "rope base": change_text(rope_theta=1_000.0)}),
+    "llama4": (LLAMA4_TEXT, 64, {
+        "chunk": change(attention_chunk_size=1_000),
+        "chunk by one": change(attention_chunk_size=21),
+        "growing queries": change(attn_scale=0.0), "their pace": change(floor_scale=9),
+        "norms of q and k": change(use_qk_norm=False),
+        "layer without rope": change(no_rope_layers=[1, 1, 1, 1]),
+        "experts": zero("experts.down_proj"), "shared expert": zero("shared_expert.down_proj"),
+        "number of experts": change(num_experts_per_tok=2)}),
     "qwen3_vl_moe": (QWEN3_MOE, 64, {
         "q norm": ones("q_norm"), "number of experts": change_text(num_experts_per_tok=1),
         "rope base": change_text(rope_theta=1_000.0)}),
@@ -70,6 +92,10 @@ CASES = {
 def published(config, weights, _):
     """The tensors under the names, and with the experts the way round, that makers' files have."""
     out = {}
+    if config["model_type"] == "llama4_text":
+        out = {f"language_model.{name}": value for name, value in weights.items()}
+        return out | {"vision_model.patch_embedding.linear.weight": torch.zeros(16, 192),
+                      "multi_modal_projector.linear_1.weight": torch.zeros(32, 16)}
     for name, value in weights.items():
         if config["model_type"] == "qwen2_5_vl":
             name = name.replace("model.language_model.", "model.").replace("model.visual.", "visual.")
@@ -87,11 +113,11 @@ def smallest_gap(config, weights, tokens):
         gaps.append(gap_behind(torch.nn.functional.linear(x, router.weight),
                                text(config)["num_experts_per_tok"]))
 
-    if "num_experts" not in text(config):
+    if "num_experts_per_tok" not in text(config):
         return float("inf")
     model = build(config)
     for name, module in model.named_modules():
-        if name.endswith("mlp.gate"):
+        if name.endswith(("mlp.gate", "feed_forward.router")):
             module.register_forward_hook(look)
     logits_of(model, weights, tokens)
     return min(gaps)
@@ -100,6 +126,7 @@ def smallest_gap(config, weights, tokens):
 def main():
     torch.set_num_threads(1)
     root = pathlib.Path(sys.argv[1])
+    WRITTEN["llama4"] = LLAMA4
     for name in sys.argv[2:] or CASES:
         config, count, traits = CASES[name]
         make_case(root, name, config, count, traits, published=published,

@@ -130,7 +130,8 @@ void Decoder::embed(unsigned thread) {
   const Share angles = share_of(s_->tokens.size(), thread, pool_.size());
   for (std::size_t t = angles.begin; t < angles.end; ++t) {
     if (c.temperature_length != 0) {
-      const std::size_t lengths = 1 + s_->tokens[t].position / c.temperature_length;
+      const std::size_t lengths =
+          1 + (s_->tokens[t].position + c.temperature_offset) / c.temperature_length;
       const double scale = static_cast<double>(c.temperature_scale);
       s_->temperatures[t] = static_cast<float>(1 + scale * std::log(static_cast<double>(lengths)));
     }

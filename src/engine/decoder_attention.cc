@@ -120,7 +120,7 @@ void Decoder::normalize_heads(float* heads, std::size_t head_dim, std::size_t fi
   for (std::size_t h = 0; h < count; ++h) {
     float* head = heads + h * head_dim;
     const std::size_t own = c.qk_norm == QkNorm::EachHead ? first + h : 0;
-    const float* weight = norm.weight.data() + own * head_dim;
+    const float* weight = norm.exists() ? norm.weight.data() + own * head_dim : nullptr;
     if (c.norm == NormKind::Rms) {
       k_.rms_norm(head, weight, head_dim, c.norm_eps, head);
     } else {
@@ -145,7 +145,8 @@ void Decoder::rotate_and_store(std::size_t token, std::size_t kv_head, std::size
     const float* raw = w.v.weight.rows() == 0 ? k : v;
     k_.rms_norm(raw, nullptr, head_dim, c.norm_eps, v);
   }
-  const bool normed = c.qk_norm == QkNorm::Head || c.qk_norm == QkNorm::EachHead;
+  const bool by_head = c.qk_norm == QkNorm::Head || c.qk_norm == QkNorm::EachHead;
+  const bool normed = by_head && !(c.qk_norm_plain && c.layers[layer].rope == kNoRope);
   const auto normalize_both = [&] {
     normalize_heads(q, head_dim, kv_head * group, group, w.q_norm);
     if (own_kv) normalize_heads(k, head_dim, kv_head, 1, w.k_norm);
@@ -160,7 +161,9 @@ void Decoder::rotate_and_store(std::size_t token, std::size_t kv_head, std::size
     if (own_kv) k_.rope(k, 1, head_dim, 2 * pairs, cos, sin, halves);
   }
   if (normed && c.qk_norm_after_rope) normalize_both();
-  if (c.temperature_length != 0) k_.scale(q, s_->temperatures[token], group * head_dim, q);
+  const bool tempered = !c.temperature_without_rope || c.layers[layer].rope == kNoRope;
+  if (c.temperature_length != 0 && tempered)
+    k_.scale(q, s_->temperatures[token], group * head_dim, q);
   if (!own_kv) return;
 
   store(s_->tokens[token], layer, kv_head, k, v, head_dim);
@@ -197,7 +200,8 @@ void Decoder::attend(std::size_t token, std::size_t first_head, std::size_t head
   const std::size_t value = layout.v_offset(layer, kv_head);
   const std::size_t end = at.position + 1;
   const std::size_t window = c.layers[layer].window;
-  const std::size_t first = window == 0 || end <= window ? 0 : end - window;
+  std::size_t first = window == 0 || end <= window ? 0 : end - window;
+  if (c.layers[layer].chunked) first = at.position / window * window;
 
   // Heads in bundles, so that their running state has a fixed size.
   for (std::size_t h0 = 0; h0 < head_count; h0 += kHeadsMax) {

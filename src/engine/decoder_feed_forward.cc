@@ -48,6 +48,8 @@ void Decoder::feed_forward(unsigned thread, std::size_t layer) {
     const float* up = s_->up.row(t) + begin;
     if (c.gated) {
       join(s_->gate.row(t) + begin, up, end - begin, s_->activated.row(t) + begin);
+    } else if (c.activation == Activation::Xielu) {
+      k_.xielu(up, end - begin, c.layers[layer].xielu, s_->activated.row(t) + begin);
     } else {
       join(up, nullptr, end - begin, s_->activated.row(t) + begin);
     }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "base/check.h"
 
@@ -63,6 +64,34 @@ void logits_to_scores(const kernels::KernelTable& kernels, Gate gate, std::span<
   }
 }
 
+// The best expert and the best of the others. `kept` is room for as many as `logits`.
+void mix_sparsely(const kernels::KernelTable& kernels, const ExpertsConfig& config,
+                  std::span<const float> logits, std::span<float> kept, std::span<Choice> chosen) {
+  constexpr std::uint32_t kNone = ~std::uint32_t{0};
+  std::uint32_t first = kNone;
+  for (Choice& choice : chosen) {
+    std::uint32_t best = kNone;
+    for (std::uint32_t i = 0; i < logits.size(); ++i) {
+      if (i == first) continue;
+      if (best == kNone || rank_of(logits[i]) > rank_of(logits[best])) best = i;
+    }
+    const float top = logits[best];
+    std::size_t count = 0;
+    std::size_t place = 0;
+    for (std::uint32_t i = 0; i < logits.size(); ++i) {
+      if (i == first) continue;
+      const float factor = std::max(std::abs(logits[i]), top);
+      if ((top - logits[i]) / factor > 2 * config.mixer_share) continue;
+      if (i == best) place = count;
+      kept[count++] = logits[i];
+    }
+    const float sum = kernels.exp_sum(kept.data(), count, 1);
+    choice = {best, kept[place] / sum * config.weight_scale};
+    first = best;
+  }
+  if (chosen.size() == 2 && chosen[0].expert > chosen[1].expert) std::swap(chosen[0], chosen[1]);
+}
+
 }  // namespace
 
 void choose_experts(const kernels::KernelTable& kernels, const ExpertsConfig& config,
@@ -70,6 +99,7 @@ void choose_experts(const kernels::KernelTable& kernels, const ExpertsConfig& co
                     std::span<Choice> chosen) {
   MINERVA_DCHECK(chosen.size() <= std::min(logits.size(), kExpertsUsedMax));
   MINERVA_DCHECK(ranks.size() == logits.size());
+  if (config.mixer_share != 0) return mix_sparsely(kernels, config, logits, ranks, chosen);
   // A softmax alone keeps the order, and its weights need only the chosen ones.
   const bool plain = config.gate == Gate::Softmax && bias.empty() && config.groups == 1;
   if (!plain) logits_to_scores(kernels, config.gate, logits);

@@ -47,6 +47,25 @@ TEST(ExpertRouter, TakesTheLargestInOrderOfTheirIndexes) {
   EXPECT_EQ(experts(choose({1, 2, 3}, 3, false)), (Experts{0, 1, 2}));
 }
 
+// The second of three is within 2 x 5 % of the best, the third is not; of the others' best, both
+// are.
+TEST(ExpertRouter, SparseMixersWeightsAreSharesAmongNeighbours) {
+  ExpertsConfig config{.used = 2, .mixer_share = 0.05F};
+  const auto chosen = choose(config, {9.2F, 10, 8.5F, 2});
+  EXPECT_EQ(experts(chosen), (Experts{0, 1}));
+  EXPECT_FLOAT_EQ(chosen[1].weight, static_cast<float>(1 / (1 + std::exp(-0.8))));
+  EXPECT_FLOAT_EQ(chosen[0].weight, static_cast<float>(1 / (1 + std::exp(-0.7))));
+  // Of scores below zero the distance counts in terms of their own size.
+  const auto below = choose(config, {-9.2F, -10, -9, -20});
+  EXPECT_EQ(experts(below), (Experts{0, 2}));
+  EXPECT_FLOAT_EQ(below[1].weight, static_cast<float>(1 / (1 + std::exp(-0.2) + std::exp(-1.0))));
+  EXPECT_FLOAT_EQ(below[0].weight, static_cast<float>(1 / (1 + std::exp(-0.8))));
+  EXPECT_EQ(experts(choose(config, {3, 3, 3})), (Experts{0, 1}));  // the lower indexes on a tie
+  EXPECT_TRUE(std::isnan(choose(config, {kNan, kNan, kNan})[0].weight));
+  config.used = 1;
+  EXPECT_EQ(experts(choose(config, {1, 2, 0})), (Experts{1}));
+}
+
 TEST(ExpertRouter, SigmoidsAreWeightsEachForItself) {
   const std::vector<float> logits = {0, 2, -1, 1};
   const ExpertsConfig config{.used = 2, .gate = Gate::Sigmoid, .weight_scale = 3};

@@ -318,6 +318,10 @@ void ExpertFeedForward::gate_and_up(const ExpertStep& step) {
       float* u = up.row(part.pairs.first + i) + first;
       if (part.gate_bias != nullptr) k_.add(g, part.gate_bias + first, count, g);
       if (part.up_bias != nullptr) k_.add(u, part.up_bias + first, count, u);
+      if (config_.experts.weights_input && !part.shared) {  // both are linear in what they read
+        k_.scale(g, part.weights[i], count, g);
+        k_.scale(u, part.weights[i], count, u);
+      }
       switch (config_.activation) {
         case Activation::Silu:
           k_.silu_mul(g, u, count, g);
@@ -331,6 +335,8 @@ void ExpertFeedForward::gate_and_up(const ExpertStep& step) {
         case Activation::ClampedSwiglu:
           k_.clamped_swiglu(g, u, count, kSwigluSharpness, kSwigluLimit, g);
           break;
+        case Activation::Xielu:
+          MINERVA_CHECK(false);  // no architecture has experts with it
       }
     }
   }
@@ -371,7 +377,8 @@ void ExpertFeedForward::down(const ExpertStep& step, float* branch, std::size_t 
       float* result = s_->result.row(i) + first;
       if (part.down_bias != nullptr) k_.add(result, part.down_bias + first, count, result);
       const std::size_t token = part.tokens == nullptr ? i : part.tokens[i];
-      k_.add_scaled(result, part.weights[i], count, branch + token * stride + first);
+      const bool weighted = config_.experts.weights_input && !part.shared;
+      k_.add_scaled(result, weighted ? 1 : part.weights[i], count, branch + token * stride + first);
     }
   }
 }

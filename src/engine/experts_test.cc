@@ -25,8 +25,8 @@ struct Case {
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 // K-quants (groups of 256), 32-blocks with float activations beside them, floats, and gpt-oss's own
-// type; a shared expert, all experts used, one used, biases and sinks, dense layers, groups,
-// latents.
+// type; a shared expert, weights on what experts read, all experts used, one used, biases and
+// sinks, dense layers, groups, latents.
 const Case kCases[] = {
     {"mixtral",
      {.type = DType::Q4_K, .layers = 1, .experts = 5, .experts_used = 2, .expert_ff_width = 256}},
@@ -96,6 +96,17 @@ const Case kCases[] = {
       .dense_layers = 1,
       .groups = 4,
       .query_rank = 32}},
+    {"llama4",
+     {.architecture = "llama4",
+      .type = DType::Q8_0,
+      .layers = 4,
+      .width = 64,
+      .head_dim = 16,
+      .window = 20,
+      .experts = 4,
+      .experts_used = 1,
+      .expert_ff_width = 96,
+      .shared_ff_width = 96}},
     {"deepseek2_lite",
      {.architecture = "deepseek2",
       .type = DType::F16,

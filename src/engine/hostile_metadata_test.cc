@@ -54,6 +54,15 @@ GgufWriter honest_file(const std::string& name) {
   routed.shared_ff_width = 64;
   routed.dense_layers = 1;
   if (name == "glm4moe") return test::tiny_model(routed);
+  if (name == "llama4") {
+    routed.dense_layers = 0;
+    routed.shared_ff_width = routed.expert_ff_width;
+    GgufWriter writer = test::tiny_model(routed);
+    return writer.add_u32("llama4.attention.sliding_window", 20)
+        .add_u32("llama4.interleave_moe_layer_step", 1)
+        .add_f32("llama4.attention.temperature_scale", 0.1F)
+        .add_u32("llama4.attention.temperature_length", 8);
+  }
   routed.heads = 3;
   routed.head_dim = 64;
   routed.groups = 4;
@@ -64,7 +73,7 @@ GgufWriter honest_file(const std::string& name) {
 
 std::vector<std::string> names() {
   std::vector<std::string> all = test::tiny_arch_names();
-  for (const char* routed : {"gpt_oss", "glm4moe", "deepseek2"}) all.emplace_back(routed);
+  for (const char* routed : {"gpt_oss", "glm4moe", "deepseek2", "llama4"}) all.emplace_back(routed);
   return all;
 }
 

@@ -95,7 +95,7 @@ Result<void> Model::request_attention(WeightLoader& loader, std::size_t i, const
   if (c.qk_norm == QkNorm::Whole) {
     MINERVA_TRY(loader.norm(p + "attn_q_norm", 1, q_rows, to.q_norm));
     MINERVA_TRY(loader.norm(p + "attn_k_norm", 1, kv_rows, to.k_norm));
-  } else if (c.qk_norm != QkNorm::None) {
+  } else if (c.qk_norm != QkNorm::None && !c.qk_norm_plain) {
     const bool each = c.qk_norm == QkNorm::EachHead;
     MINERVA_TRY(loader.norm(p + "attn_q_norm", each ? c.heads : 1, head_dim, to.q_norm));
     if (own_kv) {

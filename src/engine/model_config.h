@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "formats/gguf.h"
+#include "kernels/kernel_table.h"
 
 namespace minerva::engine {
 
@@ -20,6 +21,7 @@ enum class Activation : std::uint8_t {
   GeluTanh,
   ReluSquared,
   ClampedSwiglu,  // gpt-oss's (kernel_table.h)
+  Xielu,          // with factors of its own in each layer (kernel_table.h); without gate
 };
 enum class NormKind : std::uint8_t { Rms, Layer };
 
@@ -64,6 +66,7 @@ struct LayerConfig {
   std::size_t window = 0;  // tokens an attention sees back, itself included; 0: all
   std::size_t rope = 0;    // index into ModelConfig::ropes, or kNoRope
   bool dense = false;      // its feed-forward is dense although the model has experts
+  bool chunked = false;    // the window does not slide: it begins anew every so many tokens
   // Where layers differ; 0: the model's.
   std::size_t kv_heads = 0;
   std::size_t head_dim = 0;
@@ -73,6 +76,7 @@ struct LayerConfig {
   std::size_t convolution = 0;
   // A gated delta rule (DeltaConfig) stands in attention's place.
   bool delta = false;
+  kernels::XieluFactors xielu = {};  // with Activation::Xielu
   // The layer whose keys and values it attends to, having none of its own.
   std::optional<std::size_t> shares_kv_of = {};
 };
@@ -91,6 +95,10 @@ struct ExpertsConfig {
   std::size_t shared_ff_width = 0;  // of one that every token uses; 0: there is none
   bool shared_gate = false;         // of which a token takes as much as a router of its own says
   Gate gate = Gate::Softmax;
+  // SparseMixer: the best expert, and the best of the others; each one's weight is a softmax over
+  // those still to choose from that are nearer to it than by twice this share. 0: as said above.
+  float mixer_share = 0;
+  bool weights_input = false;     // weights multiply what the experts read, not what they give
   bool choice_bias = false;       // scores have a bias while experts are chosen, not as weights
   bool normalize_chosen = false;  // weights of the chosen add up to 1
   float weight_scale = 1;         // times their weights
@@ -166,7 +174,8 @@ struct ModelConfig {
   bool parallel = false;
   QkNorm qk_norm = QkNorm::None;
   bool qk_norm_after_rope = false;
-  bool value_norm = false;  // of each head's v, without weights
+  bool qk_norm_plain = false;  // norms of heads have no weights, and layers without RoPE no norms
+  bool value_norm = false;     // of each head's v, without weights
   float attention_scale = 1;
   float attention_softcap = 0;  // 0: none
   LatentConfig latent;
@@ -175,10 +184,12 @@ struct ModelConfig {
   // what the head takes.
   bool attention_gate = false;
   bool attention_sinks = false;  // each head has a logit more, whose value is zero
-  // Position p's q is multiplied by 1 + scale * ln(1 + floor(p / length)).
+  // Position p's q is multiplied by 1 + scale * ln(1 + floor((p + offset) / length)).
   float temperature_scale = 0;
   std::size_t temperature_length = 0;  // 0: none
-  bool gated = true;                   // activation(gate) * up, else activation(up)
+  std::size_t temperature_offset = 0;
+  bool temperature_without_rope = false;  // only in layers without RoPE
+  bool gated = true;                      // activation(gate) * up, else activation(up)
   Activation activation = Activation::Silu;
   ExpertsConfig experts;
   std::string_view ff_norm_name = "ffn_norm";  // the feed-forward's pre-norm in the file
@@ -317,6 +328,10 @@ Result<ModelConfig> read_qwen3next(const formats::GgufFile& file);
 Result<ModelConfig> read_qwen35(const formats::GgufFile& file);
 Result<ModelConfig> read_qwen35moe(const formats::GgufFile& file);
 Result<ModelConfig> read_dots1(const formats::GgufFile& file);
+Result<ModelConfig> read_phimoe(const formats::GgufFile& file);
+Result<ModelConfig> read_minimax_m2(const formats::GgufFile& file);
+Result<ModelConfig> read_apertus(const formats::GgufFile& file);
+Result<ModelConfig> read_llama4(const formats::GgufFile& file);
 Result<ModelConfig> read_exaone(const formats::GgufFile& file);
 Result<ModelConfig> read_internlm2(const formats::GgufFile& file);
 Result<ModelConfig> read_minicpm(const formats::GgufFile& file);

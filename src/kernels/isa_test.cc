@@ -103,6 +103,7 @@ TEST(Isa, EveryFunctionOfATableIsOfItsFolder) {
     expect_here(table->scale, "scale");
     expect_here(table->silu_mul, "silu_mul");
     expect_here(table->gelu_tanh_mul, "gelu_tanh_mul");
+    expect_here(table->xielu, "xielu");
     expect_here(table->rope, "rope");
     expect_here(table->store_kv, "store_kv");
     expect_here(table->attend, "attend");

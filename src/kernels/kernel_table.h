@@ -76,6 +76,14 @@ struct DeltaArgs {
   float* out = nullptr;  // [value_dim]
 };
 
+// Of an activation that is learnt (kernel xielu).
+struct XieluFactors {
+  float positive = 0;
+  float negative = 0;
+  float beta = 0;
+  float edge = 0;
+};
+
 struct KernelTable {
   Isa isa = Isa::Scalar;
   std::string_view name;  // "scalar", "avx2", "avx512"
@@ -145,6 +153,11 @@ struct KernelTable {
   void (*convolve_silu)(const float* const* rows, const float* weights, std::size_t stride,
                         std::size_t taps, std::size_t n, float* out) noexcept = nullptr;
   void (*delta_rule)(const DeltaArgs& args) noexcept = nullptr;
+  // xIELU. With p = positive, n = negative and m = min(x, edge), edge being a little below 0:
+  //   x > 0: fma(p * x, x, beta * x);  else: fma((exp(m) - 1) - x, n, beta * x)
+  // NaN stays NaN. out may be x.
+  void (*xielu)(const float* x, std::size_t n, const XieluFactors& factors,
+                float* out) noexcept = nullptr;
   // Rotates the first n_rot values of each of `heads` rows of x[heads][head_dim] in place.
   // cos, sin: [n_rot / 2]. Pairs: (2i, 2i+1), or (i, i + n_rot/2) when `halves`.
   //   a' = fma(a, cos, -(b*sin)),  b' = fma(a, sin, b*cos)

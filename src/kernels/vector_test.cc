@@ -267,6 +267,28 @@ TEST(Vector, ClampedSwiglu) {
   }
 }
 
+TEST(Vector, Xielu) {
+  const XieluFactors factors{.positive = 0.8F, .negative = 1.3F, .beta = 0.5F, .edge = -1e-6F};
+  const auto in = mixed_values(kSizes, 13);
+  same_everywhere([&](const KernelTable& k, std::size_t n) {
+    return guarded(n, [&](float* o) { k.xielu(in.data(), n, factors, o); });
+  });
+  for (const KernelTable* k : tables_here()) {
+    const auto at = [&](float x) {
+      k->xielu(&x, 1, factors, &x);
+      return x;
+    };
+    for (float x = -20; x < 20; x += 0.013F) {
+      const double d = x;
+      const double want = x > 0 ? static_cast<double>(factors.positive) * d * d + 0.5 * d
+                                : (std::expm1(std::min(d, -1e-6)) - d) * 1.3 + 0.5 * d;
+      ASSERT_NEAR(static_cast<double>(at(x)), want, 3e-7 * std::max(1.0, d * d)) << x;
+    }
+    EXPECT_EQ(at(0), (std::exp(-1e-6F) - 1) * 1.3F);
+    EXPECT_TRUE(std::isnan(at(std::nanf(""))));
+  }
+}
+
 TEST(Vector, AddScaledIsOneFma) {
   const auto x = mixed_values(kSizes, 11);
   const auto start = mixed_values(kSizes, 12);

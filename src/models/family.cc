@@ -49,13 +49,14 @@ Result<std::vector<float>> llama3_factors(const RopeFacts& rope, const ConfigRea
   MINERVA_ASSIGN(const double low, scaling.number("low_freq_factor"));
   MINERVA_ASSIGN(const double high, scaling.number("high_freq_factor"));
   MINERVA_ASSIGN(const double context, scaling.number("original_max_position_embeddings"));
-  if (factor <= 0 || low <= 0 || high <= low || context <= 0)
+  if (factor <= 0 || low <= 0 || high < low || context <= 0)
     return config.refuse("rope_scaling", "of type llama3 has numbers that make no sense");
   std::vector<float> factors;
   for (std::uint32_t i = 0; i < rotated; i += 2) {
     const double frequency = std::pow(rope.base, -static_cast<double>(i) / rotated);
     const double turns = context * frequency / (2 * std::numbers::pi);
-    const double kept = std::clamp((turns - low) / (high - low), 0.0, 1.0);
+    double kept = turns < low ? 0 : 1;  // where there is nothing between
+    if (high > low) kept = std::clamp((turns - low) / (high - low), 0.0, 1.0);
     factors.push_back(static_cast<float>(1 / ((1 - kept) / factor + kept)));
   }
   return factors;
@@ -134,6 +135,9 @@ void FamilyWriter::flag(std::string_view key, bool value) {
 }
 void FamilyWriter::i32s(std::string_view key, std::span<const std::int32_t> values) {
   metadata_.add_i32s(key_of(key), values);
+}
+void FamilyWriter::plain_f32s(std::string_view key, std::span<const float> values) {
+  metadata_.add_f32s(std::string(key), values);
 }
 void FamilyWriter::flags(std::string_view key, const std::vector<bool>& values) {
   metadata_.add_bools(key_of(key), values);

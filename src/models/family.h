@@ -88,6 +88,8 @@ class FamilyWriter {
   void f32(std::string_view key, double value);
   void flag(std::string_view key, bool value);
   void i32s(std::string_view key, std::span<const std::int32_t> values);
+  // `key` as it is.
+  void plain_f32s(std::string_view key, std::span<const float> values);
   void flags(std::string_view key, const std::vector<bool>& values);
   void text(std::string_view key, std::string_view value);
   // A tensor that no file of the folder has.
@@ -118,11 +120,15 @@ class FamilyWriter {
   formats::GgufMetadata& metadata_;
 };
 
+class FolderTensors;
+
 struct Family {
   std::array<std::string_view, 3> model_types;  // of config.json; the rest are empty
   std::string_view architecture;                // general.architecture
   std::span<const TensorRule> rules;            // before those of every decoder
   Result<void> (*write)(FamilyWriter& out);
+  // Keys that are made of tensors' values; null: there are none.
+  Result<void> (*write_values)(FamilyWriter& out, const FolderTensors& tensors) = nullptr;
 };
 
 // nullptr: no such family.
@@ -181,6 +187,10 @@ Family qwen2_family();
 Family qwen3_family();
 Family qwen2_moe_family();
 Family qwen3_moe_family();
+Family apertus_family();
+Family minimax_m2_family();
+Family phimoe_family();
+Family llama4_family();
 Family exaone_family();
 Family internlm2_family();
 Family internlm3_family();

@@ -1,7 +1,10 @@
-// Mixtures of experts in all layers: mixtral (GGUF's llama with experts), qwen2_moe, qwen3_moe and
-// olmoe, and gpt_oss, whose experts come as MXFP4 with the rows of gate and up mixed. A folder has
-// a tensor for each expert, or one for all where mlx-lm wrote it; GGUF has one.
+// Mixtures of experts in all layers: mixtral (GGUF's llama with experts), minimax_m2, phimoe,
+// qwen2_moe, qwen3_moe and olmoe, and gpt_oss, whose experts come as MXFP4 with the rows of gate
+// and up mixed. A folder has a tensor for each expert, or one for all where mlx-lm wrote it; GGUF
+// has one.
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "models/family.h"
 
@@ -12,6 +15,17 @@ constexpr TensorRule kMixtralRules[] = {
     {"model.layers.{}.self_attn.q_proj", "blk.{}.attn_q", Change::RotaryQ},
     {"model.layers.{}.self_attn.k_proj", "blk.{}.attn_k", Change::RotaryK},
     {"model.layers.{}.block_sparse_moe.gate", "blk.{}.ffn_gate_inp", Change::Float},
+    {"model.layers.{}.block_sparse_moe.experts.{}.w1", "blk.{}.ffn_gate_exps"},
+    {"model.layers.{}.block_sparse_moe.experts.{}.w2", "blk.{}.ffn_down_exps"},
+    {"model.layers.{}.block_sparse_moe.experts.{}.w3", "blk.{}.ffn_up_exps"},
+    {"model.layers.{}.block_sparse_moe.switch_mlp.gate_proj", "blk.{}.ffn_gate_exps"},
+    {"model.layers.{}.block_sparse_moe.switch_mlp.down_proj", "blk.{}.ffn_down_exps"},
+    {"model.layers.{}.block_sparse_moe.switch_mlp.up_proj", "blk.{}.ffn_up_exps"},
+};
+constexpr TensorRule kBlockRules[] = {
+    {"model.layers.{}.block_sparse_moe.gate", "blk.{}.ffn_gate_inp", Change::Float},
+    {"model.layers.{}.block_sparse_moe.e_score_correction_bias", "blk.{}.exp_probs_b.bias",
+     Change::Float, true},
     {"model.layers.{}.block_sparse_moe.experts.{}.w1", "blk.{}.ffn_gate_exps"},
     {"model.layers.{}.block_sparse_moe.experts.{}.w2", "blk.{}.ffn_down_exps"},
     {"model.layers.{}.block_sparse_moe.experts.{}.w3", "blk.{}.ffn_up_exps"},
@@ -72,6 +86,47 @@ Result<void> write_mixtral(FamilyWriter& out) {
   return write_expert_counts(out, {"num_local_experts"});
 }
 
+Result<void> write_minimax_m2(FamilyWriter& out) {
+  out.set_defaults({{"rms_norm_eps", 1e-6}, {"rope_theta", 5e6}, {"head_dim", 128}});
+  MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
+  MINERVA_TRY(must_be_one_of(out.config, "scoring_func", {"sigmoid"}));
+  MINERVA_TRY(must_be_one_of(out.config, "qk_norm_type", {"per_layer"}));
+  MINERVA_TRY(must_be(out.config, "use_qk_norm", true));
+  MINERVA_TRY(must_be(out.config, "use_routing_bias", true));
+  MINERVA_ASSIGN(const auto kinds, out.config.numbers("attn_type_list"));
+  if (std::ranges::any_of(kinds, [](float kind) { return kind != 1; }))
+    return out.config.refuse("attn_type_list", "must all be 1 for this family to be run here");
+  MINERVA_ASSIGN(const double shared, out.config.number_or("shared_intermediate_size", 0));
+  if (shared != 0) return out.config.refuse("shared_intermediate_size", "must be 0");
+  MINERVA_TRY(write_decoder_keys(out));
+  MINERVA_ASSIGN(RopeFacts rope, read_rope_facts(out.config, 10'000));
+  if (out.config.has("rotary_dim")) {
+    MINERVA_ASSIGN(const std::uint32_t rotated, out.config.count("rotary_dim"));
+    if (rotated > out.head_dim) return out.config.refuse("rotary_dim", "is over head_dim");
+    rope.rotated = static_cast<double>(rotated) / out.head_dim;
+  }
+  MINERVA_TRY(write_rope(out, rope));
+  MINERVA_TRY(write_expert_counts(out, {"num_local_experts"}));
+  out.u32("expert_gating_func", static_cast<std::uint32_t>(RouterGate::Sigmoid));
+  return write_count(out, "intermediate_size", "expert_feed_forward_length");
+}
+
+// How near to the best expert others must be to share its weight; GGUF does not say it.
+constexpr double kPhimoeShare = 0.01;
+
+Result<void> write_phimoe(FamilyWriter& out) {
+  out.set_defaults({{"rms_norm_eps", 1e-5}, {"rope_theta", 1e6}});
+  MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
+  MINERVA_ASSIGN(const double share, out.config.number_or("router_jitter_noise", kPhimoeShare));
+  if (share != kPhimoeShare) return out.config.refuse("router_jitter_noise", "must be 0.01");
+  MINERVA_TRY(write_decoder_keys(out));
+  MINERVA_TRY(write_count(out, "sliding_window", "attention.sliding_window"));
+  MINERVA_TRY(write_expert_counts(out, {"num_local_experts"}));
+  MINERVA_ASSIGN(const RopeFacts rope, read_rope_facts(out.config, 10'000));
+  if (rope.type == "longrope" || rope.type == "su") return write_longrope(out, rope);
+  return write_rope(out, rope);
+}
+
 Result<void> write_qwen2(FamilyWriter& out) {
   MINERVA_TRY(write_qwen_experts(out, false));
   return write_count(out, "shared_expert_intermediate_size", "expert_shared_feed_forward_length");
@@ -122,6 +177,8 @@ Result<void> write_qwen_experts(FamilyWriter& out, bool renormalised) {
   return write_count(out, "moe_intermediate_size", "expert_feed_forward_length");
 }
 
+Family minimax_m2_family() { return {{"minimax_m2"}, "minimax-m2", kBlockRules, write_minimax_m2}; }
+Family phimoe_family() { return {{"phimoe"}, "phimoe", kBlockRules, write_phimoe}; }
 Family mixtral_family() { return {{"mixtral"}, "llama", kMixtralRules, write_mixtral}; }
 Family qwen2_moe_family() { return {{"qwen2_moe"}, "qwen2moe", kQwenRules, write_qwen2}; }
 Family qwen3_moe_family() { return {{"qwen3_moe"}, "qwen3moe", kQwenRules, write_qwen3}; }

@@ -18,7 +18,8 @@ std::span<const Family> all_families() {
       granite_hybrid_family(), glm4_moe_family(),     dots1_family(),       lfm2_family(),
       lfm2_moe_family(),       deepseek_v2_family(),  deepseek_v3_family(), glm4_moe_lite_family(),
       bert_family(),           roberta_family(),      qwen2_vl_family(),    qwen2_5_vl_family(),
-      qwen3_vl_family(),       qwen3_vl_moe_family(), exaone_family(),      internlm2_family(),
+      qwen3_vl_family(),       qwen3_vl_moe_family(), apertus_family(),     minimax_m2_family(),
+      phimoe_family(),         llama4_family(),       exaone_family(),      internlm2_family(),
       internlm3_family(),      minicpm_family(),      minicpm3_family(),    bailing_moe_family(),
       qwen3_next_family(),     qwen3_5_family(),      qwen3_5_moe_family(),
   };

@@ -40,7 +40,12 @@ Result<void> write_longrope(FamilyWriter& out, const RopeFacts& rope) {
   const double stretch = static_cast<double>(out.context) / original;
   const double usual_factor =
       stretch <= 1 ? 1 : std::sqrt(1 + std::log(stretch) / std::log(static_cast<double>(original)));
-  MINERVA_ASSIGN(const double factor, scaling.number_or("attention_factor", usual_factor));
+  MINERVA_ASSIGN(double factor, scaling.number_or("attention_factor", usual_factor));
+  if (scaling.has("long_mscale") || scaling.has("short_mscale")) {  // phimoe's words
+    MINERVA_ASSIGN(factor, scaling.number("long_mscale"));
+    MINERVA_ASSIGN(const double of_short, scaling.number("short_mscale"));
+    if (of_short != factor) return scaling.refuse("short_mscale", "must be as long_mscale");
+  }
   out.u32("rope.scaling.original_context_length", original);
   out.f32("rope.scaling.attn_factor", factor);
   out.u32("rope.dimension_count", rotated);

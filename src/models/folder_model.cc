@@ -105,6 +105,10 @@ Result<std::shared_ptr<const formats::GgufFile>> open_model_folder(const std::st
   auto modules = write_sentence_modules(folder, writer);
   if (!modules) return fail(std::move(modules).error().in(folder.path()));
   MINERVA_ASSIGN(FolderTensors tensors, FolderTensors::open(folder));
+  if (family->write_values != nullptr) {
+    auto values = family->write_values(writer, tensors);
+    if (!values) return fail(std::move(values).error().in(folder.path()));
+  }
   FolderAssembly assembly(*family, writer, tensors, writer.whole);
   auto parts = assembly.run();
   if (!parts) return fail(std::move(parts).error().in(folder.path()));

@@ -139,7 +139,7 @@ Result<std::optional<Float8Quantization>> read_float8_quantization(const ConfigR
   if (method != "fp8") return std::nullopt;
   MINERVA_ASSIGN(const std::string format, here.text_or("fmt", "e4m3"));
   MINERVA_ASSIGN(const std::string scheme, here.text_or("activation_scheme", "dynamic"));
-  if (format != "e4m3") return here.refuse("fmt", "must be e4m3");
+  if (format != "e4m3" && format != "float8_e4m3fn") return here.refuse("fmt", "must be e4m3");
   if (scheme != "dynamic")
     return here.refuse("activation_scheme", "must be dynamic: activations stay floats here");
   return tile_of(here, "weight_block_size");

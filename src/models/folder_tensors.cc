@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/checked.h"
+#include "formats/dequantize.h"
 #include "formats/safetensors.h"
 #include "models/folder_weights.h"
 #include "models/tensor_checks.h"
@@ -99,6 +100,19 @@ Result<WeightSource> FolderTensors::source(const std::string& name,
                           fmt::join(tensor->shape, ", ")));
   }
   return out;
+}
+
+Result<float> FolderTensors::number(const std::string& name) const {
+  const FolderTensor* tensor = find(name);
+  if (tensor == nullptr) return bad_tensor(name, "it is missing");
+  const auto type = float_type(tensor->dtype);
+  if (!type || tensor->bytes.size() != formats::dtype_info(*type).block_bytes) {
+    return bad_tensor(name, fmt::format("it is {} [{}]; one value of F32, F16 or BF16 was expected",
+                                        tensor->dtype, fmt::join(tensor->shape, ", ")));
+  }
+  float value = 0;
+  formats::dequantize(*type, tensor->bytes.data(), &value, 1);
+  return value;
 }
 
 Result<WeightSource> FolderTensors::quantized(const std::string& module, const FolderTensor& codes,

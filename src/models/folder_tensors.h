@@ -76,6 +76,8 @@ class FolderTensors {
   // 8-bit floats with scales. By the name of its codes a module with packed weights.
   // Unsupported: a type that is none of F32, F16 and BF16.
   Result<WeightSource> source(const std::string& name, const ConfigReader& config) const;
+  // The only value of a tensor of floats.
+  Result<float> number(const std::string& name) const;
   // Blocks of 32 MXFP4 weights and their scales, as gpt-oss has them:
   // U8 [..., cols / 32, 16] and U8 [..., cols / 32].
   Result<WeightSource> mx_source(const std::string& blocks, const std::string& scales) const;

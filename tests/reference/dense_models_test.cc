@@ -98,7 +98,9 @@ std::vector<Case> cases() {
                            "internlm2",      "internlm3",
                            "minicpm",        "minicpm3",
                            "bailing_moe",    "qwen3_next",
-                           "qwen3_5",        "qwen3_5_moe"}) {
+                           "qwen3_5",        "qwen3_5_moe",
+                           "minimax_m2",     "phimoe",
+                           "apertus",        "llama4"}) {
     all.push_back({name});
   }
   all.push_back({"phi3_longrope", "logits_short.bin"});

@@ -127,6 +127,7 @@ constexpr std::array kShapes = {
     Shape{.name = "hunyuan_dense", .architecture = "hunyuan-dense", .qk_norm = Heads::Shared},
     Shape{.name = "ernie4_5", .architecture = "ernie4_5"},
     Shape{.name = "exaone", .architecture = "exaone"},
+    Shape{.name = "apertus", .architecture = "apertus", .gated = false, .qk_norm = Heads::Shared},
     Shape{.name = "internlm2", .architecture = "internlm2"},
     Shape{.name = "minicpm", .architecture = "minicpm"},
 };
@@ -233,6 +234,12 @@ void add_metadata(GgufWriter& writer, const Shape& shape) {
     writer.add_f32("granite.embedding_scale", 3)
         .add_f32("granite.residual_scale", 0.5F)
         .add_f32("granite.attention.scale", 0.25F);
+  }
+  if (shape.name == "apertus") {
+    writer.add_f32s("xielu.alpha_p", std::vector<float>(kLayers, 0.3F))
+        .add_f32s("xielu.alpha_n", std::vector<float>(kLayers, 0.7F))
+        .add_f32("xielu.beta", 0.5F)
+        .add_f32s("xielu.eps", std::vector<float>(kLayers, -1e-6F));
   }
   if (shape.name == "minicpm") {
     writer.add_f32("minicpm.embedding_scale", 3).add_f32("minicpm.residual_scale", 0.5F);

@@ -21,6 +21,7 @@ consteval KernelTable make_table(Isa isa, std::string_view name) {
   table.softplus_decay = softplus_decay;
   table.convolve_silu = convolve_silu;
   table.delta_rule = delta_rule;
+  table.xielu = xielu;
   table.rope = rope;
   table.store_kv = store_kv;
   table.store_kv_rest = store_kv_rest;

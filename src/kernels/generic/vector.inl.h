@@ -131,6 +131,18 @@ inline void clamped_swiglu(const float* gate, const float* up, std::size_t n, fl
   });
 }
 
+inline void xielu(const float* x, std::size_t n, const XieluFactors& factors, float* out) noexcept {
+  each_vector(n, [&](std::size_t i, std::size_t lanes) {
+    const V16 v = load_some(x + i, lanes);
+    const V16 line = mul(splat(factors.beta), v);
+    const V16 above = fma(mul(splat(factors.positive), v), v, line);
+    const V16 held = min_of(splat(factors.edge), v);  // the second of a NaN
+    const V16 below =
+        fma(sub(sub(exponential(held), splat(1.0f)), v), splat(factors.negative), line);
+    store_some(out + i, select_less(splat(0.0f), v, above, below), lanes);
+  });
+}
+
 inline void rotate(V16& a, V16& b, V16 cos, V16 sin) {
   const V16 turned = fma(a, cos, negate(mul(b, sin)));
   b = fma(a, sin, mul(b, cos));
