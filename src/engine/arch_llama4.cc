@@ -42,6 +42,14 @@ Result<ModelConfig> read_llama4(const formats::GgufFile& file) {
                 chunk_key);
   }
   if (chunk == 0) chunk = kChunk;
+  const std::string pattern_key = prefix + "attention.sliding_window_pattern";
+  MINERVA_ASSIGN(const std::size_t pattern, read_count(file, pattern_key, 1 << 10, kPattern));
+  if (pattern != kPattern) {
+    return fail(ErrorCode::Unsupported,
+                fmt::format("{} is {}; every {}th layer sees all in this engine's llama4 graph",
+                            pattern_key, pattern, kPattern),
+                pattern_key);
+  }
   for (std::size_t i = 0; i < config.layers.size(); ++i) {
     LayerConfig& layer = config.layers[i];
     layer.dense = (i + 1) % step != 0;
