@@ -172,6 +172,10 @@ TEST_F(FolderKinds, EightBitFloatsAreTheirScalesTimesThem) {
   EXPECT_EQ(entry.problem, "");
   EXPECT_EQ(entry.folder_objection, "");
 
+  std::string torchs = tiny_llama_config(kFp8);  // the same format in torch's words
+  torchs.replace(torchs.find("e4m3"), 4, "float8_e4m3fn");
+  EXPECT_TRUE(open(torchs));
+
   tensors_.back().shape = {3, 2};
   EXPECT_THAT(refusal(tiny_llama_config(kFp8)),
               HasSubstr("is [64, 96] in tiles of 48 x 40, which wants scales of [2, 3]; they are "
