@@ -11,6 +11,7 @@
 
 #include "formats/dequantize.h"
 #include "formats/safetensors.h"
+#include "models/conversion.h"
 #include "models/delta_heads.h"
 #include "models/folder_model.h"
 #include "models/inspect.h"
@@ -127,6 +128,26 @@ TEST_P(FolderDelta, HeadsThatDoNotFitAreRefused) {
   EXPECT_THAT(with("layer_types", json::array({"linear_attention"})), HasSubstr("each layer"));
   EXPECT_THAT(with("layer_types", json::array({"conv", "conv", "conv", "conv"})),
               HasSubstr("linear_attention and full_attention"));
+}
+
+// As llama.cpp wants them, whatever the type of the others.
+TEST_P(FolderDelta, ConvolutionsAreConvertedToFloat32) {
+  ASSERT_TRUE(open());
+  std::string letters;
+  for (int id = 2; id < 75; ++id) letters += fmt::format(R"(,"t{}":{})", id, id);
+  write_text(path_ / "tokenizer.json",
+             R"({"added_tokens":[],"model":{"type":"BPE","vocab":{"a":0,"aa":1)" + letters +
+                 R"(},"merges":["a a"]},"pre_tokenizer":{"type":"ByteLevel",)"
+                 R"("add_prefix_space":false,"use_regex":true},"decoder":{"type":"ByteLevel"}})");
+  const fs::path out = temporary_.path() / "out.gguf";
+  ConversionOptions options;
+  options.type = formats::DType::F16;
+  const auto converted = convert_model(path_.string(), out.string(), options);
+  ASSERT_TRUE(converted) << converted.error().message;
+  const auto file = formats::GgufFile::open(out.string()).value();
+  EXPECT_EQ(file->find_tensor("blk.0.ssm_conv1d.weight")->type, formats::DType::F32);
+  EXPECT_EQ(file->find_tensor("blk.0.ssm_a")->type, formats::DType::F32);
+  EXPECT_EQ(file->find_tensor("blk.0.ssm_out.weight")->type, formats::DType::F16);
 }
 
 TEST_P(FolderDelta, WhatGuessesAheadIsLeftOut) {
