@@ -53,7 +53,7 @@ KINDS = {
 EVERY_KIND = ("llama_llama3", "qwen3_moe", "gpt_oss_mxfp4")
 OTHERS = ("llama_bias", "ministral3", "qwen2", "qwen3", "gemma2", "gemma3", "phi3_window", "granite",
           "command_r", "cohere2", "olmo2", "olmo3", "smollm3", "stablelm", "starcoder2", "glm4",
-          "mixtral", "qwen2_moe", "qwen3_next", "qwen3_5_moe")
+          "mixtral", "qwen2_moe", "qwen3_next", "qwen3_5_moe", "internlm2")
 
 
 class MlxFolders(unittest.TestCase):
