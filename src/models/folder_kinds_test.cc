@@ -112,6 +112,20 @@ TEST_F(FolderKinds, HeadsHaveABound) {
   EXPECT_THAT(refusal(large), HasSubstr("is 2147483647, at most 65536 are allowed"));
 }
 
+// Llama 4's: with nothing between the ends a pair is kept or slowed down. 1024 tokens are a turn of
+// pair 8 (10000^(8/16) = 100 tokens a radian), and less than one of pair 9.
+TEST_F(FolderKinds, Llama3ScalingMayHaveNothingBetweenItsEnds) {
+  const auto made = open(tiny_llama_config(
+      R"(,"rope_scaling":{"rope_type":"llama3","factor":16.0,"low_freq_factor":1.0,)"
+      R"("high_freq_factor":1.0,"original_max_position_embeddings":1024})"));
+  ASSERT_TRUE(made) << made.error().message;
+  const GgufTensor* factors = (*made)->find_tensor("rope_freqs.weight");
+  ASSERT_NE(factors, nullptr);
+  std::vector<float> values(16);
+  formats::dequantize_row(*factors, 0, values.data());
+  for (std::size_t i = 0; i < 16; ++i) EXPECT_EQ(values[i], i <= 8 ? 1 : 16) << i;
+}
+
 TEST(Float8, EveryNumberIsWhatItStandsFor) {
   for (unsigned bits = 0; bits < 256; ++bits) {
     const float got = formats::e4m3_to_float(static_cast<std::uint8_t>(bits));
