@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -35,7 +37,8 @@ struct Numbers {
 
   Numbers(unsigned bits, bool symmetric, unsigned seed = 1) : bits(bits) {
     std::mt19937 random(seed);
-    for (std::size_t i = 0; i < kOut * kIn; ++i) codes.push_back(random() % (1U << bits));
+    for (std::size_t i = 0; i < kOut * kIn; ++i)
+      codes.push_back(static_cast<unsigned>(random() % (1U << bits)));
     for (std::size_t i = 0; i < kOut * kGroups; ++i) {
       // From 1 on: GPTQ's first format cannot say 0.
       const unsigned zero = 1 + static_cast<unsigned>(random() % ((1U << bits) - 1));
