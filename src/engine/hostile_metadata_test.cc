@@ -82,7 +82,8 @@ class HostileMetadata : public testing::TestWithParam<std::string> {};
 TEST_P(HostileMetadata, IsRefusedOrRuns) {
   const GgufWriter honest = honest_file(GetParam());
   std::vector<std::string> keys;
-  for (const auto& entry : formats::GgufFile::parse(honest.bytes()).value()->metadata()) {
+  const auto file = formats::GgufFile::parse(honest.bytes()).value();
+  for (const auto& entry : file->metadata()) {
     keys.emplace_back(entry.key);
   }
   ComputePool pool(1);

@@ -51,7 +51,8 @@ class FolderDelta : public testing::TestWithParam<const char*> {
     std::ifstream in(source_ / "model.safetensors", std::ios::binary);
     const std::string text{std::istreambuf_iterator<char>(in), {}};
     const auto bytes = std::as_bytes(std::span(text));
-    for (const auto& tensor : formats::parse_safetensors(bytes).value().tensors) {
+    const auto header = formats::parse_safetensors(bytes).value();
+    for (const auto& tensor : header.tensors) {
       const auto data = bytes.subspan(tensor.offset, tensor.bytes);
       tensors_.push_back({tensor.name, tensor.dtype, tensor.shape, {data.begin(), data.end()}});
     }

@@ -97,7 +97,8 @@ class HostileConfigs : public testing::TestWithParam<std::string> {};
 TEST_P(HostileConfigs, AreRefusedOrRun) {
   Copy copy(GetParam());
   std::vector<Json::json_pointer> places;
-  for (const auto& [place, value] : copy.config().flatten().items()) places.emplace_back(place);
+  const Json flat = copy.config().flatten();
+  for (const auto& [place, value] : flat.items()) places.emplace_back(place);
   for (const auto& [key, value] : copy.config().items()) {
     if (value.is_structured()) places.emplace_back("/" + key);
   }
