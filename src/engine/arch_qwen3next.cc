@@ -49,7 +49,7 @@ Result<DeltaConfig> read_delta(const formats::GgufFile& file, const std::string&
   return delta;
 }
 
-// Which layers have a delta rule: a list says so, or all but every so-manieth one.
+// Which layers have a delta rule: a list says so, or all but every `interval`-th one.
 Result<void> read_kinds(const formats::GgufFile& file, const std::string& prefix,
                         ModelConfig& config) {
   const std::string list = prefix + "attention.recurrent_layers";

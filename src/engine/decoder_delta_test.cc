@@ -22,7 +22,7 @@ INSTANTIATE_TEST_SUITE_P(Architectures, DeltaRules,
 
 TEST_P(DeltaRules, ASequenceDoesNotSeeItsNeighbours) {
   Rig rig(test::tiny_delta({.architecture = GetParam()}), 2);
-  expect_sequences_apart(rig);
+  expect_sequences_apart(rig, 3);
 }
 
 TEST_P(DeltaRules, ThreadsAndChunksGiveTheSameBits) {

@@ -114,7 +114,7 @@ TEST(Decoder, LongContextsGiveTheSameBitsInAnyChunks) {
 
 TEST(Decoder, ASequenceDoesNotSeeItsNeighbours) {
   Rig rig({.type = DType::Q4_1}, 2);
-  expect_sequences_apart(rig);
+  expect_sequences_apart(rig, 8);
 }
 
 TEST(Decoder, LogitsOnlyWhereAsked) {

@@ -92,7 +92,7 @@ inline void expect_same(const Logits& a, const Logits& b, const std::string& wha
 
 // Sequences in random mixes of chunks of all of them, with forks and truncations in between, have
 // the logits of each alone.
-inline void expect_sequences_apart(Rig& rig) {
+inline void expect_sequences_apart(Rig& rig, int rounds) {
   constexpr std::size_t kSequences = 6;
   const bool states = rig.kv->layout().has_states();  // which forget everything when they go back
   std::vector<std::vector<TokenId>> tokens;
@@ -102,7 +102,7 @@ inline void expect_sequences_apart(Rig& rig) {
     alone.push_back(rig.run(tokens.back(), {tokens.back().size()}));
   }
   std::mt19937 random(8);
-  for (int round = 0; round < (states ? 3 : 8); ++round) {
+  for (int round = 0; round < rounds; ++round) {
     std::vector<SequenceKv> sequences;
     std::vector<Logits> together(kSequences);
     for (std::size_t s = 0; s < kSequences; ++s) sequences.push_back(rig.kv->make_sequence());

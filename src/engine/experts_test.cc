@@ -159,43 +159,7 @@ TEST_P(Experts, InstructionSetsGiveTheSameBits) {
 
 TEST_P(Experts, ASequenceDoesNotSeeItsNeighbours) {
   Rig rig(GetParam().settings, 2);
-  constexpr std::size_t kSequences = 4;
-  std::vector<std::vector<TokenId>> tokens;
-  std::vector<Logits> alone;
-  std::vector<SequenceKv> sequences;
-  std::vector<Logits> together(kSequences);
-  for (unsigned s = 0; s < kSequences; ++s) {
-    tokens.push_back(tokens_of(12 + 9 * s, 100 + s));
-    alone.push_back(rig.run(tokens.back(), {tokens.back().size()}));
-    sequences.push_back(rig.kv->make_sequence());
-  }
-  std::mt19937 random(8);
-  for (bool more = true; more;) {
-    more = false;
-    std::vector<StepItem> items;
-    std::vector<std::size_t> owners;
-    for (std::size_t s = 0; s < kSequences; ++s) {
-      SequenceKv& kv = sequences[s];
-      const std::size_t left = tokens[s].size() - kv.length;
-      more = more || left > 0;
-      const std::size_t count = std::min<std::size_t>(left, random() % 5);
-      if (count == 0) continue;
-      ASSERT_TRUE(rig.kv->reserve(kv, count));
-      items.push_back({&kv, std::span(tokens[s]).subspan(kv.length, count), 0});
-      owners.push_back(s);
-    }
-    rig.decoder->step(items);
-    std::size_t row = 0;
-    for (std::size_t i = 0; i < items.size(); ++i) {
-      for (std::size_t t = 0; t < items[i].tokens.size(); ++t) {
-        rig.keep(row++, together[owners[i]]);
-      }
-    }
-  }
-  for (std::size_t s = 0; s < kSequences; ++s) {
-    expect_same(alone[s], together[s], "sequence " + std::to_string(s));
-    rig.kv->release(sequences[s]);
-  }
+  expect_sequences_apart(rig, 2);
 }
 
 TEST(ExpertModels, LanguageModelsOfModelsThatSeeAreTheirTextModels) {

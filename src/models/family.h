@@ -165,6 +165,13 @@ Result<void> write_routing(FamilyWriter& out, RouterGate gate);
 // qwen2_moe's and qwen3_moe's keys. `renormalised`: whether the chosen experts' weights sum to 1,
 // which GGUF does not say.
 Result<void> write_qwen_experts(FamilyWriter& out, bool renormalised);
+// Of these the experts' alone.
+Result<void> write_qwen_routing(FamilyWriter& out, bool renormalised);
+// Attention through latents (family_latent.cc): the tensors, the lengths of a head's parts, which
+// go before write_decoder_keys(), and the ranks, which go behind it.
+std::span<const TensorRule> latent_rules();
+Result<void> read_latent_heads(FamilyWriter& out, std::uint32_t value_dim);
+Result<void> write_latent_ranks(FamilyWriter& out);
 // longrope: two sets of divisors of the frequencies.
 Result<void> write_longrope(FamilyWriter& out, const RopeFacts& rope);
 // Which layers see a window: every `period`-th one does not. Refuses layer_types that say

@@ -165,6 +165,11 @@ Result<void> write_gpt_oss(FamilyWriter& out) {
 Result<void> write_qwen_experts(FamilyWriter& out, bool renormalised) {
   MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
   MINERVA_TRY(must_be(out.config, "use_sliding_window", false));
+  MINERVA_TRY(write_decoder(out));
+  return write_qwen_routing(out, renormalised);
+}
+
+Result<void> write_qwen_routing(FamilyWriter& out, bool renormalised) {
   MINERVA_ASSIGN(const bool given, out.config.flag_or("norm_topk_prob", false));
   if (given != renormalised)
     return out.config.refuse("norm_topk_prob", fmt::format("must be {}", renormalised));
@@ -172,7 +177,6 @@ Result<void> write_qwen_experts(FamilyWriter& out, bool renormalised) {
   MINERVA_ASSIGN(const auto dense, out.config.numbers("mlp_only_layers"));
   if (step != 1 || !dense.empty())
     return out.config.refuse("decoder_sparse_step", "must be 1, and mlp_only_layers empty");
-  MINERVA_TRY(write_decoder(out));
   MINERVA_TRY(write_expert_counts(out, {"num_experts", "num_local_experts"}));
   return write_count(out, "moe_intermediate_size", "expert_feed_forward_length");
 }

@@ -21,24 +21,11 @@ Result<void> write_attention(FamilyWriter& out) {
   MINERVA_TRY(must_be(out.config, "rope_interleave", true));
   MINERVA_ASSIGN(const double step, out.config.number_or("moe_layer_freq", 1));
   if (step != 1) return out.config.refuse("moe_layer_freq", "must be 1");
-  MINERVA_ASSIGN(const std::uint32_t plain, out.config.count("qk_nope_head_dim"));
-  MINERVA_ASSIGN(const std::uint32_t rotated, out.config.count("qk_rope_head_dim"));
-  MINERVA_ASSIGN(out.value_dim, out.config.count("v_head_dim"));
-  if (plain > (1U << 16) || rotated > (1U << 16))
-    return out.config.refuse("qk_nope_head_dim", "or qk_rope_head_dim is too large");
-  out.key_dim = plain + rotated;
-  // The part that RoPE knows of.
-  nlohmann::json config = out.config.json();
-  config["head_dim"] = rotated;
-  out.replace_config(std::move(config));
+  MINERVA_ASSIGN(const std::uint32_t value_dim, out.config.count("v_head_dim"));
+  MINERVA_TRY(read_latent_heads(out, value_dim));
   MINERVA_ASSIGN(out.draft_layers, out.config.count_or_none("num_nextn_predict_layers"));
   MINERVA_TRY(write_decoder(out));
-  if (out.kv_heads != out.heads)
-    return out.config.refuse("num_key_value_heads", "must be num_attention_heads");
-  MINERVA_TRY(write_count(out, "q_lora_rank", "attention.q_lora_rank"));
-  MINERVA_ASSIGN(const std::uint32_t rank, out.config.count("kv_lora_rank"));
-  out.u32("attention.kv_lora_rank", rank);
-  return {};
+  return write_latent_ranks(out);
 }
 
 Result<void> write_v2(FamilyWriter& out) {
@@ -86,6 +73,31 @@ Result<void> write_glm(FamilyWriter& out) {
 }
 
 }  // namespace
+
+std::span<const TensorRule> latent_rules() { return kAttention; }
+
+Result<void> read_latent_heads(FamilyWriter& out, std::uint32_t value_dim) {
+  MINERVA_ASSIGN(const std::uint32_t plain, out.config.count("qk_nope_head_dim"));
+  MINERVA_ASSIGN(const std::uint32_t rotated, out.config.count("qk_rope_head_dim"));
+  if (plain > (1U << 16) || rotated > (1U << 16))
+    return out.config.refuse("qk_nope_head_dim", "or qk_rope_head_dim is too large");
+  out.value_dim = value_dim;
+  out.key_dim = plain + rotated;
+  // The part that RoPE knows of.
+  nlohmann::json config = out.config.json();
+  config["head_dim"] = rotated;
+  out.replace_config(std::move(config));
+  return {};
+}
+
+Result<void> write_latent_ranks(FamilyWriter& out) {
+  if (out.kv_heads != out.heads)
+    return out.config.refuse("num_key_value_heads", "must be num_attention_heads");
+  MINERVA_TRY(write_count(out, "q_lora_rank", "attention.q_lora_rank"));
+  MINERVA_ASSIGN(const std::uint32_t rank, out.config.count("kv_lora_rank"));
+  out.u32("attention.kv_lora_rank", rank);
+  return {};
+}
 
 Family deepseek_v2_family() { return {{"deepseek_v2"}, "deepseek2", kRules, write_v2}; }
 Family deepseek_v3_family() { return {{"deepseek_v3", "kimi_k2"}, "deepseek2", kRules, write_v3}; }

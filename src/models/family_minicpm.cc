@@ -11,14 +11,6 @@ constexpr TensorRule kRules[] = {
     {"model.layers.{}.self_attn.q_proj", "blk.{}.attn_q", Change::RotaryQ},
     {"model.layers.{}.self_attn.k_proj", "blk.{}.attn_k", Change::RotaryK},
 };
-constexpr TensorRule kLatentRules[] = {
-    {"model.layers.{}.self_attn.q_a_proj", "blk.{}.attn_q_a"},
-    {"model.layers.{}.self_attn.q_a_layernorm", "blk.{}.attn_q_a_norm"},
-    {"model.layers.{}.self_attn.q_b_proj", "blk.{}.attn_q_b"},
-    {"model.layers.{}.self_attn.kv_a_proj_with_mqa", "blk.{}.attn_kv_a_mqa"},
-    {"model.layers.{}.self_attn.kv_a_layernorm", "blk.{}.attn_kv_a_norm"},
-    {"model.layers.{}.self_attn.kv_b_proj", "blk.{}.attn_kv_b"},
-};
 
 Result<void> write(FamilyWriter& out) {
   MINERVA_TRY(must_be_one_of(out.config, "hidden_act", {"silu"}));
@@ -50,31 +42,18 @@ Result<void> write(FamilyWriter& out) {
 
 Result<void> write_latent(FamilyWriter& out) {
   out.set_defaults({{"scale_emb", 12}, {"scale_depth", 1.4}, {"dim_model_base", 256}});
-  MINERVA_ASSIGN(const std::uint32_t plain, out.config.count("qk_nope_head_dim"));
-  MINERVA_ASSIGN(const std::uint32_t rotated, out.config.count("qk_rope_head_dim"));
   MINERVA_ASSIGN(const std::uint32_t width, out.config.count("hidden_size"));
   MINERVA_ASSIGN(const std::uint32_t heads, out.config.count("num_attention_heads"));
-  MINERVA_ASSIGN(out.value_dim,
+  MINERVA_ASSIGN(const std::uint32_t value_dim,
                  out.config.count_or("v_head_dim", width < heads ? 1U : width / heads));
-  if (plain > (1U << 16) || rotated > (1U << 16))
-    return out.config.refuse("qk_nope_head_dim", "or qk_rope_head_dim is too large");
-  out.key_dim = plain + rotated;
-  // The part that RoPE knows of.
-  nlohmann::json config = out.config.json();
-  config["head_dim"] = rotated;
-  out.replace_config(std::move(config));
+  MINERVA_TRY(read_latent_heads(out, value_dim));
   MINERVA_TRY(write(out));
-  if (out.kv_heads != out.heads)
-    return out.config.refuse("num_key_value_heads", "must be num_attention_heads");
-  MINERVA_TRY(write_count(out, "q_lora_rank", "attention.q_lora_rank"));
-  MINERVA_ASSIGN(const std::uint32_t rank, out.config.count("kv_lora_rank"));
-  out.u32("attention.kv_lora_rank", rank);
-  return {};
+  return write_latent_ranks(out);
 }
 
 }  // namespace
 
 Family minicpm_family() { return {{"minicpm"}, "minicpm", kRules, write}; }
-Family minicpm3_family() { return {{"minicpm3"}, "minicpm3", kLatentRules, write_latent}; }
+Family minicpm3_family() { return {{"minicpm3"}, "minicpm3", latent_rules(), write_latent}; }
 
 }  // namespace minerva::models

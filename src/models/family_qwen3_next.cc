@@ -43,7 +43,7 @@ constexpr TensorRule kRules[] = {
     {"model.layers.{}.mlp.experts.down_proj", "blk.{}.ffn_down_exps.weight", Change::Same, true},
 };
 
-// Which layers have delta rules: all but every so-manieth one, or as a list says.
+// Which layers have delta rules: all but every `interval`-th one, or as a list says.
 Result<void> write_kinds(FamilyWriter& out) {
   MINERVA_ASSIGN(const std::uint32_t interval, out.config.count_or("full_attention_interval", 4));
   MINERVA_ASSIGN(const auto kinds, out.config.texts("layer_types"));
@@ -92,19 +92,9 @@ Result<void> write_delta(FamilyWriter& out, bool spread) {
 }
 
 Result<void> write_experts(FamilyWriter& out) {
-  MINERVA_ASSIGN(const std::uint32_t step, out.config.count_or("decoder_sparse_step", 1));
-  MINERVA_ASSIGN(const auto dense, out.config.numbers("mlp_only_layers"));
-  if (step != 1 || !dense.empty())
-    return out.config.refuse("decoder_sparse_step", "must be 1, and mlp_only_layers empty");
-  MINERVA_TRY(must_be(out.config, "norm_topk_prob", true));
-  for (const auto& [key, to] :
-       {std::pair{"num_experts", "expert_count"},
-        std::pair{"num_experts_per_tok", "expert_used_count"},
-        std::pair{"moe_intermediate_size", "expert_feed_forward_length"},
-        std::pair{"shared_expert_intermediate_size", "expert_shared_feed_forward_length"}}) {
-    MINERVA_ASSIGN(const std::uint32_t value, out.config.count(key));
-    out.u32(to, value);
-  }
+  MINERVA_TRY(write_qwen_routing(out, true));
+  MINERVA_ASSIGN(const std::uint32_t width, out.config.count("shared_expert_intermediate_size"));
+  out.u32("expert_shared_feed_forward_length", width);
   return {};
 }
 

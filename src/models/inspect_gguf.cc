@@ -43,7 +43,7 @@ std::uint64_t kv_heads(const formats::GgufFile& file, const std::string& prefix,
   return checked_mul(layers, heads).value_or(0);
 }
 
-// Those that keep keys and values: in models with gated delta rules every so-manieth one.
+// Those that keep keys and values: in models with gated delta rules every `interval`-th one.
 std::uint64_t layers_with_kv(const formats::GgufFile& file, const std::string& prefix) {
   const std::uint64_t layers = number(file, prefix + "block_count");
   if (const auto states = file.get_bools(prefix + "attention.recurrent_layers")) {

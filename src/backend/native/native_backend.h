@@ -101,7 +101,7 @@ class NativeBackend final : public InferenceBackend {
   std::atomic<std::uint64_t> load_total_ = 0;
 };
 
-// Of a model that is an encoder, or of any other.
+// `only_vectors`: of a model that makes no text.
 Capabilities native_capabilities(bool only_vectors);
 
 // By the options' way, or as a GGUF file.
